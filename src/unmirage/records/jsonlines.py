@@ -1,0 +1,209 @@
+"""JSON lines and lists of JSON records, read line by line in bounded memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
+
+import msgspec
+import polars as pl
+
+from unmirage.errors import FileProblem
+from unmirage.types import Note
+
+MAX_LINE = 64 * 2**20  # bytes
+MAX_LIST = 2**30  # bytes of one .json file, which must be held as a whole
+MAX_COLUMNS = 5_000
+
+Row = tuple[int, dict[str, Any]]
+
+
+class Decoder:
+    """Decodes one JSON text, strictly first; counts the texts in which characters were replaced."""
+
+    def __init__(self) -> None:
+        self.replaced = 0
+
+    def __call__(self, raw: bytes) -> Any:
+        """The value. Accepts NaN and Infinity, which JSON forbids and Python writes.
+
+        Raises:
+            ValueError: not JSON, or nested too deeply.
+        """
+        try:
+            return msgspec.json.decode(raw)
+        except (ValueError, RecursionError):
+            return self._lenient(raw)
+
+    def _lenient(self, raw: bytes) -> Any:
+        try:
+            text = raw.decode("utf-8")
+            bad = False
+        except UnicodeDecodeError:
+            text, bad = raw.decode("utf-8", "replace"), True
+        try:
+            value, surrogates = _scrub(json.loads(text))
+        except RecursionError as e:
+            raise ValueError("nested too deeply") from e
+        self.replaced += bad or surrogates
+        return value
+
+
+def _scrub(value: Any) -> tuple[Any, bool]:
+    """The value with lone surrogates as U+FFFD, and whether there were any."""
+    if isinstance(value, str):
+        clean = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return clean, clean != value
+    if isinstance(value, list):
+        parts = [_scrub(v) for v in value]
+        return [v for v, _ in parts], any(b for _, b in parts)
+    if isinstance(value, dict):
+        pairs = [(_scrub(k), _scrub(v)) for k, v in value.items()]
+        return {k: v for (k, _), (v, _) in pairs}, any(a or b for (_, a), (_, b) in pairs)
+    return value, False
+
+
+def lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
+    """(line number, line without its end) of every line that is not blank.
+
+    Raises:
+        FileProblem: a line longer than 64 MiB.
+    """
+    number = 0
+    while line := stream.readline(MAX_LINE + 1):
+        number += 1
+        if len(line) > MAX_LINE:
+            what = f"the line is longer than {MAX_LINE // 2**20} MiB"
+            raise FileProblem(what, file=name, where=f"line {number}")
+        if number == 1:
+            refuse_utf16(line, name)
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        line = line.strip()
+        if line:
+            yield number, line
+
+
+def refuse_utf16(head: bytes, name: str) -> None:
+    """Raises FileProblem where the first bytes mark UTF-16 or UTF-32 text."""
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise FileProblem("is UTF-16 or UTF-32 text", file=name, mend="save it as UTF-8")
+
+
+def read_lines(stream: BinaryIO, name: str, skip_bad: bool) -> tuple[list[Row], list[Note]]:
+    """The objects of a JSON-lines file with their line numbers.
+
+    Raises:
+        FileProblem: a line that is not a JSON object (skip_bad: left out and counted).
+    """
+    decode, rows, bad = Decoder(), [], 0
+    for number, line in lines(stream, name):
+        try:
+            value = decode(line)
+            if not isinstance(value, dict):
+                raise ValueError(f"holds {type(value).__name__}, not an object")
+        except ValueError as e:
+            if not skip_bad:
+                raise FileProblem(
+                    f"the line is not a JSON object ({str(e)[:120]})",
+                    file=name,
+                    where=f"line {number}",
+                    mend="repair or remove the line, or read with skip_bad (--skip-bad)",
+                ) from e
+            bad += 1
+            continue
+        rows.append((number, value))
+    notes = _replaced_note(decode, name)
+    if bad:
+        notes.append(
+            Note("warning", "bad_lines", "lines that are not JSON objects left out", name, bad)
+        )
+    return rows, notes
+
+
+def read_list(raw: bytes, name: str) -> tuple[list[Row], list[Note]]:
+    """The objects of a JSON list with their 1-based places.
+
+    Raises:
+        FileProblem: not a list of objects.
+    """
+    decode = Decoder()
+    refuse_utf16(raw, name)
+    mend = "give a list of records, or one record a line in a .jsonl file"
+    try:
+        value = decode(raw.removeprefix(b"\xef\xbb\xbf"))
+    except ValueError as e:
+        raise FileProblem(f"is not JSON ({str(e)[:120]})", file=name, mend=mend) from e
+    if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
+        raise FileProblem("is not a list of records", file=name, mend=mend)
+    return list(enumerate(value, 1)), _replaced_note(decode, name)
+
+
+def _replaced_note(decode: Decoder, name: str) -> list[Note]:
+    if not decode.replaced:
+        return []
+    message = "records held bytes or escapes that are no text; read as U+FFFD"
+    return [Note("warning", "bad_text", message, name, decode.replaced)]
+
+
+def to_frame(rows: Iterable[Row], name: str) -> tuple[pl.DataFrame, pl.Series]:
+    """One column a key (missing keys are null) and the row numbers.
+
+    Raises:
+        FileProblem: more than 5,000 different keys.
+    """
+    numbers: list[int] = []
+    columns: dict[str, list[Any]] = {}
+    for at, (number, row) in enumerate(rows):
+        numbers.append(number)
+        for key, value in row.items():
+            cells = columns.setdefault(key, [])
+            cells.extend([None] * (at - len(cells)))
+            cells.append(value)
+        if len(columns) > MAX_COLUMNS:
+            raise FileProblem(f"has more than {MAX_COLUMNS} columns", file=name)
+    for cells in columns.values():
+        cells.extend([None] * (len(numbers) - len(cells)))
+    frame = pl.DataFrame([series(key, cells) for key, cells in columns.items()])
+    return frame, pl.Series("row", numbers, dtype=pl.Int64)
+
+
+def series(name: str, cells: list[Any]) -> pl.Series:
+    """A typed column; what fits no plain type becomes text, nested values JSON text."""
+    kinds = {type(c) for c in cells} - {type(None)}
+    if kinds and kinds <= {list}:
+        inner = {type(v) for c in cells if c is not None for v in c} - {type(None)}
+        dtype = _dtype(inner)
+        if dtype is not None:
+            plain = [c if c is None else [_number(v, dtype) for v in c] for c in cells]
+            return pl.Series(name, plain, dtype=pl.List(dtype))
+    else:
+        dtype = _dtype(kinds)
+        if dtype is not None:
+            return pl.Series(name, [_number(c, dtype) for c in cells], dtype=dtype)
+    return pl.Series(name, [json_text(c) for c in cells], dtype=pl.String)
+
+
+def _dtype(kinds: set[type]) -> type[pl.DataType] | None:
+    if kinds <= {str}:
+        return pl.String
+    if kinds == {bool}:
+        return pl.Boolean
+    # integers beyond 64 bits are kept as floats: a step or a count never needs them exactly
+    return pl.Float64 if kinds <= {int, float} else None
+
+
+def _number(value: Any, dtype: type[pl.DataType]) -> Any:
+    if dtype is not pl.Float64 or value is None:
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
+
+def json_text(value: Any) -> str | None:
+    """JSON text of a value; text stays as it is."""
+    if value is None or isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()

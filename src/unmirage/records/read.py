@@ -1,0 +1,185 @@
+"""read(): files -> Records, one way through:
+find -> load -> recognise -> long -> with_scale -> validate -> join -> duplicates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from unmirage.errors import ColumnError, FileProblem, InputError, OptionError
+from unmirage.records.cells import boolean, number
+from unmirage.records.columns import CANONICAL_AGGREGATES, CANONICAL_SAMPLES
+from unmirage.records.notes import merge
+from unmirage.records.recognise import check_left_sides, near, recognise
+from unmirage.records.scale import with_scale
+from unmirage.records.shape import long
+from unmirage.records.sniff import find, unread
+from unmirage.records.table import Options, Table
+from unmirage.records.tables import FRAME_NAME, absolute, from_frame, load, looks_like_records
+from unmirage.records.validate import complete, validate
+from unmirage.types import Note, Records
+
+Given = str | Path | pl.DataFrame
+
+
+def read(
+    paths: Given | Sequence[Given],
+    *,
+    columns: Mapping[str, str] | None = None,
+    scores: Sequence[str] = (),
+    percent: Sequence[str] = (),
+    skip_bad: bool = False,
+    need_scale: bool = True,
+) -> Records:
+    """Everything measured in some files, folders, stores or data frames, in canonical columns.
+
+    paths: Parquet, CSV, TSV, JSON lines, JSON lists and Arrow files (CSV, TSV and JSON lines also
+        as .gz), folders of such (read with all folders below), stores, polars or pandas frames.
+    columns: canonical name -> the name in the files; "scale" stands for "params".
+    scores: the columns of wide tables that hold scores; ``*`` and ``?`` match names.
+    percent: metrics whose scores are written on 0-100.
+    skip_bad: leave rows with impossible cells out, counted in a note, instead of raising.
+    need_scale: raise where no column and no model name says how large the models are.
+
+    Raises:
+        FileProblem: a file that cannot be read.
+        ColumnError: a column that is missing, ambiguous or of the wrong type.
+        ValueProblem: a cell that cannot be right.
+        OptionError: an option that names what is not there.
+
+    >>> table = pl.DataFrame({"model": ["a", "b"], "params": ["70M", "1B"], "score": [0.1, 0.6]})
+    >>> found = read(table)
+    >>> found.aggregates.select("model", "params", "metric", "score").rows()
+    [('a', 70000000.0, 'score', 0.1), ('b', 1000000000.0, 'score', 0.6)]
+    """
+    options = Options(
+        check_left_sides(columns or {}), tuple(scores), tuple(percent), skip_bad, need_scale
+    )
+    tables, stores, notes = _load_all(_as_list(paths), skip_bad)
+    parts: list[tuple[pl.DataFrame, bool]] = []
+    used_columns: set[str] = set()
+    used_scores: set[str] = set()
+    seen_columns: set[str] = set()
+    for table in tables:
+        table = _guess_types(table) if table.text else table
+        seen_columns.update(table.frame.columns)
+        seen = recognise(table, options.columns)
+        used_columns |= seen.used
+        seen, used = long(seen, options)
+        used_scores |= used
+        frame, found = validate(with_scale(seen, need_scale), options)
+        parts.append((frame, seen.samples))
+        notes.extend(found)
+    _refuse_unused("--columns", set(options.columns.values()) - used_columns, seen_columns)
+    _refuse_unused("--scores", set(options.scores) - used_scores, seen_columns)
+    return _join(parts, stores, notes, options)
+
+
+def _as_list(paths: Any) -> list[Any]:
+    if isinstance(paths, (str, Path)) or hasattr(paths, "columns"):
+        return [paths]
+    if not isinstance(paths, Sequence) or not paths:
+        raise OptionError("nothing to read", mend="give at least one file or folder")
+    return list(paths)
+
+
+def _load_all(given: list[Any], skip_bad: bool) -> tuple[list[Table], list[Records], list[Note]]:
+    tables: list[Table] = []
+    stores: list[Records] = []
+    notes: list[Note] = []
+    done: set[Path] = set()
+    for one in given:
+        if not isinstance(one, (str, Path)):
+            name = FRAME_NAME if len(given) == 1 else f"(frame {len(tables) + 1})"
+            tables.append(from_frame(one, name))
+            continue
+        sources, more = find(Path(one))
+        notes.extend(more)
+        others = [s for s in sources if s.found and not looks_like_records(s)]
+        if others:
+            notes.append(unread([s.name for s in others]))
+        for source in [s for s in sources if s not in others]:
+            where = absolute(source.path)
+            if where in done:
+                continue  # named twice
+            done.add(where)
+            if source.kind == "store":
+                from unmirage.records.store import read_store
+
+                stores.append(read_store(source.path))
+            else:
+                tables.append(load(source, skip_bad))
+    if not tables and not stores:
+        raise FileProblem("holds no table", file=str(given[0]))
+    return tables, stores, notes
+
+
+def _guess_types(table: Table) -> Table:
+    """Types for the columns of a CSV that have no canonical name: whole numbers, numbers, truth
+    values, else text."""
+    known = {*CANONICAL_AGGREGATES, *CANONICAL_SAMPLES}
+    changed = [_guess(s) for s in table.frame.get_columns() if s.name not in known]
+    return replace(table, frame=table.frame.with_columns(changed))
+
+
+def _guess(s: pl.Series) -> pl.Series:
+    seen = s.drop_nulls()
+    if seen.is_empty() or not seen.head(1).str.contains(r"^\s*[-+.\dnNiItTfF]").item():
+        return s
+    # 007 is a name, not the number 7
+    if seen.str.contains(r"^\s*[-+]?0\d").any():
+        return s
+    if seen.str.contains(r"^[-+]?\d{1,18}$").all():
+        return s.cast(pl.Int64)
+    parsed = number(s)
+    if not parsed.bad.any() and not parsed.guessed and parsed.values.null_count() == s.null_count():
+        return parsed.values
+    if seen.str.to_lowercase().is_in(["true", "false"]).all():
+        return boolean(s).values
+    return s
+
+
+def _refuse_unused(option: str, unused: set[str], seen: set[str]) -> None:
+    for name in sorted(unused):
+        guess = near(name, sorted(seen))
+        shown = ", ".join(sorted(seen)[:30])
+        mend = f"did you mean {guess!r}? columns: {shown}" if guess else f"columns: {shown}"
+        raise ColumnError(f"{option}: no table has a column {name!r}", mend=mend)
+
+
+def _join(
+    parts: list[tuple[pl.DataFrame, bool]],
+    stores: list[Records],
+    notes: list[Note],
+    options: Options,
+) -> Records:
+    samples = [f for f, is_samples in parts if is_samples] + [s.samples for s in stores]
+    aggregates = [f for f, is_samples in parts if not is_samples] + [s.aggregates for s in stores]
+    for store in stores:
+        notes.extend(store.notes)
+    frames = []
+    for group, known in ((samples, True), (aggregates, False)):
+        frames.append(complete(unify(group), known))
+    if frames[0].height == 0 and frames[1].height == 0:
+        raise InputError("no usable row is left", mend="see which cells were left out")
+    return Records(frames[0], frames[1], merge(notes))
+
+
+def unify(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """One frame; a column of different types becomes a number if all are, else text."""
+    frames = [f for f in frames if f.height]
+    types: dict[str, set[Any]] = {}
+    for frame in frames:
+        for name, dtype in frame.schema.items():
+            types.setdefault(name, set()).add(dtype)
+    common: dict[str, Any] = {
+        name: pl.Float64 if all(t.is_numeric() for t in kinds) else pl.String
+        for name, kinds in types.items()
+        if len(kinds) > 1
+    }
+    cast = [f.cast({c: t for c, t in common.items() if c in f.columns}) for f in frames]
+    return pl.concat(cast, how="diagonal") if cast else pl.DataFrame()

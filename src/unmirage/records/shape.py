@@ -1,0 +1,176 @@
+"""Scores as rows: finds the score column, or turns a wide table into a long one."""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from unmirage.errors import ColumnError, OptionError
+from unmirage.records.cells import number
+from unmirage.records.columns import CANONICAL_AGGREGATES, CANONICAL_SAMPLES
+from unmirage.records.recognise import Recognised, near
+from unmirage.records.table import Options
+from unmirage.types import Facts, Note
+
+_STDERR_ENDINGS = ("_stderr", "_std_err", "_se", "_standard_error")
+CORRECT = ("correct", "is_correct")
+SCORABLE = ("output", "token_logprobs", "choice_logprobs", "token_correct")
+
+
+@dataclass(frozen=True)
+class _Wide:
+    """One wide column and where its rows go."""
+
+    column: str
+    stderr: str | None
+    task: str | None
+    metric: str | None
+
+
+def facts_of(name: str) -> Facts | None:
+    """What the metrics layer knows of a metric by its name; None for an unknown name."""
+    try:
+        found = importlib.import_module("unmirage.metrics").facts(name)
+    except Exception:
+        return None
+    return found if isinstance(found, Facts) else None
+
+
+def long(seen: Recognised, options: Options) -> tuple[Recognised, frozenset[str]]:
+    """The table with a ``score`` column, and which entries of ``options.scores`` it used.
+
+    Raises:
+        ColumnError: an aggregate table has no score column and ``scores`` names none.
+        OptionError: several score columns beside outputs: rows would repeat the outputs.
+    """
+    frame = seen.table.frame
+    if "score" in frame.columns:
+        return seen, frozenset()
+    used, names = named(frame, options.scores)
+    if not names and seen.samples:
+        seen, found = _correct(seen)
+        if found or any(c in frame.columns for c in SCORABLE):
+            return seen, used
+    automatic = not names
+    names = names or [c for c in candidates(seen) if _known_metric(c)]
+    if not names:
+        raise _no_score(seen)
+    if seen.samples and len(names) > 1 and any(c in frame.columns for c in SCORABLE):
+        what = "a table with outputs can hold one score column, else each output would count twice"
+        raise OptionError(what, file=seen.table.name, mend=f"--scores {names[0]}")
+    return _melt(seen, names, automatic), used
+
+
+def named(frame: pl.DataFrame, scores: Sequence[str]) -> tuple[frozenset[str], list[str]]:
+    """Which ``scores`` (names or patterns like ``eval/*``) this frame has, and their columns."""
+    used: set[str] = set()
+    names: dict[str, None] = {}
+    for score in scores:
+        if score in frame.columns:
+            found = [score]
+        else:
+            found = [c for c in frame.columns if fnmatch.fnmatchcase(c, score)]
+        used |= {score} if found else set()
+        names.update(dict.fromkeys(found))
+    return frozenset(used), list(names)
+
+
+def candidates(seen: Recognised) -> list[str]:
+    """Numeric columns without a meaning: what could be scores of a wide table."""
+    known = CANONICAL_SAMPLES if seen.samples else CANONICAL_AGGREGATES
+    frame = seen.table.frame
+    return [
+        c
+        for c in frame.columns
+        if c not in known
+        and not c.lower().endswith(_STDERR_ENDINGS)
+        and (frame[c].dtype.is_numeric() or frame[c].dtype == pl.Boolean)
+        and frame[c].null_count() < frame.height
+    ]
+
+
+def _known_metric(column: str) -> bool:
+    return facts_of(column) is not None
+
+
+def _correct(seen: Recognised) -> tuple[Recognised, bool]:
+    """A column saying right or wrong is the score of a table that has no other."""
+    table = seen.table
+    for name in CORRECT:
+        if name not in table.frame.columns:
+            continue
+        parsed = number(table.frame[name])
+        if parsed.bad.any() or not parsed.values.drop_nulls().is_in([0.0, 1.0]).all():
+            continue
+        frame = table.frame.with_columns(parsed.values.alias("score"))
+        if "metric" not in frame.columns:
+            frame = frame.with_columns(pl.lit("correct").alias("metric"))
+        note = Note("info", "score_from_correct", f"score = {name!r}", table.name)
+        frame = frame.drop(name)
+        return replace(seen, table=replace(table, frame=frame), notes=(*seen.notes, note)), True
+    return seen, False
+
+
+def _no_score(seen: Recognised) -> ColumnError:
+    found = candidates(seen)
+    columns = ", ".join(seen.table.frame.columns[:30])
+    if not found:
+        mend = "--columns score=<your column>"
+        guess = near("score", seen.table.frame.columns)
+        mend = f"--columns score={guess}" if guess else mend
+        what = f"has no score column (columns: {columns})"
+        return ColumnError(what, file=seen.table.name, mend=mend)
+    listed = ", ".join(found[:30]) + (", ..." if len(found) > 30 else "")
+    what = f"has no score column; these columns could hold scores: {listed}"
+    return ColumnError(what, file=seen.table.name, mend=f"--scores {','.join(found[:8])}")
+
+
+def _melt(seen: Recognised, names: list[str], automatic: bool) -> Recognised:
+    table = seen.table
+    frame = table.frame.with_columns(table.numbers.alias("row"))
+    wides = [_target(frame, name) for name in names]
+    used = {*names, *(w.stderr for w in wides if w.stderr)}
+    rest = [c for c in frame.columns if c not in used]
+    parts = []
+    for wide in wides:
+        if frame[wide.column].dtype not in (pl.String, pl.Boolean) and not (
+            frame[wide.column].dtype.is_numeric()
+        ):
+            what = f"the column {wide.column!r} holds no numbers"
+            raise ColumnError(what, file=table.name, mend="name other columns in --scores")
+        part = frame.select(rest).with_columns(_score_cells(frame[wide.column]))
+        if wide.stderr:
+            part = part.with_columns(frame[wide.stderr].alias("stderr"))
+        if wide.task:
+            part = part.with_columns(pl.lit(wide.task).alias("task"))
+        if wide.metric:
+            part = part.with_columns(pl.lit(wide.metric).alias("metric"))
+        parts.append(part)
+    whole = pl.concat(parts, how="diagonal_relaxed")
+    notes = seen.notes
+    if automatic:
+        message = f"columns read as scores: {', '.join(names)}"
+        notes = (*notes, Note("info", "wide_scores", message, table.name))
+    new = replace(table, frame=whole.drop("row"), numbers=whole["row"])
+    return replace(seen, table=new, notes=notes)
+
+
+def _score_cells(s: pl.Series) -> pl.Series:
+    """Text stays text, so that a cell that is no number is refused with its row."""
+    cells = s if s.dtype == pl.String else s.cast(pl.Float64)
+    return cells.alias("score")
+
+
+def _target(frame: pl.DataFrame, name: str) -> _Wide:
+    """Where the rows of a wide column go: it names the task, or where a task column exists or
+    where it is the name of a metric, the metric."""
+    stderr = next((name + e for e in _STDERR_ENDINGS if name + e in frame.columns), None)
+    if "metric" in frame.columns and "task" not in frame.columns:
+        return _Wide(name, stderr, name, None)
+    if "task" in frame.columns or _known_metric(name):
+        return _Wide(name, stderr, None, name)
+    return _Wide(name, stderr, name, None)

@@ -1,0 +1,234 @@
+"""Reads one file of any kind into a Table, without giving its columns a meaning."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import os
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import polars as pl
+
+from unmirage.errors import ColumnError, FileProblem
+from unmirage.records.jsonlines import (
+    MAX_LIST,
+    json_text,
+    read_lines,
+    read_list,
+    refuse_utf16,
+    to_frame,
+)
+from unmirage.records.sniff import Source
+from unmirage.records.table import Table, csv_line_finder, guard
+from unmirage.types import Note
+
+MAX_TEXT = 4 * 2**30  # bytes of one CSV file, unpacked
+FRAME_NAME = "(frame)"
+
+
+def load(source: Source, skip_bad: bool = False) -> Table:
+    """The rows of one file.
+
+    Raises:
+        FileProblem: the file is empty, has no rows, is truncated or not of its kind.
+    """
+    with guard(source.name):
+        _refuse_strange(source)
+        if source.kind in ("csv", "tsv"):
+            table = _csv(source)
+        elif source.kind in ("jsonl", "json"):
+            table = _json(source, skip_bad)
+        else:
+            table = _binary(source)
+        if table.frame.height == 0 or table.frame.width == 0:
+            raise FileProblem("holds no rows", file=source.name)
+        return table
+
+
+def from_frame(frame: Any, name: str = FRAME_NAME) -> Table:
+    """A polars or pandas DataFrame as a Table.
+
+    Raises:
+        FileProblem: it is neither, or has no rows.
+    """
+    with guard(name):
+        if not isinstance(frame, pl.DataFrame):
+            frame = pl.from_pandas(frame)
+        if frame.height == 0 or frame.width == 0:
+            raise FileProblem("holds no rows", file=name)
+        return _table(name, "frame", plain(frame))
+
+
+def _table(name: str, stem: str, frame: pl.DataFrame, notes: tuple[Note, ...] = ()) -> Table:
+    numbers = pl.int_range(1, frame.height + 1, dtype=pl.Int64, eager=True).alias("row")
+    return Table(name, stem, frame, numbers, notes)
+
+
+def _refuse_strange(source: Source) -> None:
+    if source.path.stat().st_size == 0:
+        raise FileProblem("is empty", file=source.name)
+    with source.path.open("rb") as f:
+        if f.read(40).startswith(b"version https://git-lfs"):
+            mend = "fetch the file itself: git lfs pull"
+            raise FileProblem("is a Git LFS pointer, not the data", file=source.name, mend=mend)
+
+
+def _open(source: Source) -> BinaryIO:
+    if source.zipped:
+        return cast(BinaryIO, gzip.open(source.path, "rb"))
+    return source.path.open("rb")
+
+
+def _binary(source: Source) -> Table:
+    if source.kind == "parquet":
+        frame = pl.read_parquet(source.path, glob=False, hive_partitioning=False)
+    else:
+        frame = _arrow(source.path)
+    return _table(source.name, source.stem, plain(frame))
+
+
+def _arrow(path: Path) -> pl.DataFrame:
+    with path.open("rb") as f:
+        if f.read(6) == b"ARROW1":
+            return pl.read_ipc(path)
+    return pl.read_ipc_stream(path)
+
+
+def _json(source: Source, skip_bad: bool) -> Table:
+    with _open(source) as stream:
+        if source.kind == "json" and _first(stream) != b"{":
+            raw = stream.read(MAX_LIST + 1)
+            if len(raw) > MAX_LIST:
+                mend = "write one record a line in a .jsonl file"
+                raise FileProblem("is larger than 1 GiB", file=source.name, mend=mend)
+            rows, notes = read_list(raw, source.name)
+        else:
+            rows, notes = read_lines(stream, source.name, skip_bad)
+    frame, numbers = to_frame(rows, source.name)
+    return Table(source.name, source.stem, frame, numbers, tuple(notes))
+
+
+def _first(stream: BinaryIO) -> bytes:
+    """The first byte that is neither space nor byte-order mark; the stream is rewound."""
+    head = stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
+    stream.seek(0)
+    return head[:1]
+
+
+def looks_like_records(source: Source) -> bool:
+    """Whether a .json file found in a folder is a list (a folder also holds configurations)."""
+    if source.kind != "json":
+        return True
+    with guard(source.name), _open(source) as stream:
+        return _first(stream) == b"["
+
+
+# ---------------------------------------------------------------- CSV
+
+
+def _csv(source: Source) -> Table:
+    with _open(source) as stream:
+        raw = stream.read(MAX_TEXT + 1)
+    if len(raw) > MAX_TEXT:
+        raise FileProblem("is larger than 4 GiB", file=source.name, mend="convert it to Parquet")
+    refuse_utf16(raw, source.name)
+    text, notes = _decode(raw.removeprefix(b"\xef\xbb\xbf"), source.name)
+    if not text.strip():
+        raise FileProblem("is empty", file=source.name)
+    separator = "\t" if source.kind == "tsv" else _separator(text)
+    _check_header(text, separator, source.name)
+    frame = pl.read_csv(text.encode(), separator=separator, infer_schema=False)
+    table = _table(source.name, source.stem, frame, tuple(notes))
+    # a blank line is no row, yet it keeps its number
+    kept = ~pl.all_horizontal(pl.all().is_null())
+    mask = frame.select(kept.alias("kept"))["kept"]
+    return Table(
+        source.name,
+        source.stem,
+        frame.filter(mask),
+        table.numbers.filter(mask),
+        (*table.notes, *_cut_short(text, frame, source.name)),
+        text=True,
+        line=csv_line_finder(text, separator),
+    )
+
+
+def _decode(raw: bytes, name: str) -> tuple[str, list[Note]]:
+    try:
+        return raw.decode("utf-8"), []
+    except UnicodeDecodeError:
+        text = raw.decode("utf-8", "replace")
+        count = text.count("\ufffd")
+        message = "bytes that are no UTF-8 text; read as U+FFFD"
+        return text, [Note("warning", "bad_text", message, name, count)]
+
+
+def _separator(text: str) -> str:
+    head = text.split("\n", 1)[0]
+    return "," if "," in head else max(",;\t|", key=head.count)
+
+
+def _check_header(text: str, separator: str, name: str) -> None:
+    """polars would rename the second of two equal columns silently."""
+    try:
+        header = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
+    except csv.Error as e:
+        raise FileProblem(f"has no readable header ({e})", file=name) from e
+    twice = sorted({h for h in header if header.count(h) > 1})
+    if twice:
+        raise ColumnError(f"two columns are named {twice[0]!r}", file=name, mend="rename one")
+
+
+def _cut_short(text: str, frame: pl.DataFrame, name: str) -> list[Note]:
+    if text.endswith(("\n", "\r")) or frame.width < 2 or frame.height == 0:
+        return []
+    if frame[-1, -1] is not None:
+        return []
+    message = "the last line has no end and lacks its last cell: the file may be cut short"
+    return [Note("warning", "cut_short", message, name)]
+
+
+# ---------------------------------------------------------------- plain types
+
+
+def plain(frame: pl.DataFrame) -> pl.DataFrame:
+    """Columns of few types: Boolean, Int64, Float64, String, Date..., and lists of these."""
+    return frame.with_columns(plain_series(s) for s in frame.get_columns())
+
+
+def plain_series(s: pl.Series) -> pl.Series:
+    """One column in a plain type; what has none becomes text (nested values: JSON text)."""
+    dtype = s.dtype
+    if isinstance(dtype, (pl.List, pl.Array)):
+        inner = dtype.inner
+        if isinstance(inner, pl.DataType) and (inner.is_numeric() or inner in (pl.Boolean,)):
+            to = inner if inner == pl.Boolean else pl.Float64()
+            return s.cast(pl.List(to))
+        if inner in (pl.String, pl.Null) or isinstance(inner, (pl.Categorical, pl.Enum)):
+            return s.cast(pl.List(pl.String))
+    elif dtype.is_integer():
+        wide = s.cast(pl.Int64, strict=False)
+        return wide if wide.null_count() == s.null_count() else s.cast(pl.Float64)
+    elif dtype.is_numeric():
+        return s.cast(pl.Float64)
+    elif dtype == pl.Null or isinstance(dtype, (pl.Categorical, pl.Enum)):
+        return s.cast(pl.String)
+    elif dtype.is_temporal() or dtype in (pl.Boolean, pl.String):
+        return s
+    return pl.Series(s.name, [_text(v) for v in s.to_list()], dtype=pl.String)
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    try:
+        return json_text(value)
+    except (TypeError, ValueError):
+        return str(value)
+
+
+def absolute(path: Path) -> Path:
+    """The path with no links and dots, to see that a file was named twice."""
+    return Path(os.path.realpath(path))
