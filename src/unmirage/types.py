@@ -113,9 +113,16 @@ class Items:
     """Per-item scores behind a curve; column s is the same item in every rung."""
 
     names: tuple[str, ...]  # (S,)
-    scores: Floats  # (M, S), repeats averaged, NaN = not scored
-    cluster: NDArray[np.int64] | None = None  # (S,) cluster number, None = items independent
-    dropped: int = 0  # items left out because not every rung has them
+    scores: Floats  # (M, S), repeats averaged, none NaN
+    position: NDArray[np.int64]  # (S,) place in the list of items that all metrics share
+    total: int  # length of that list: one bootstrap weight each, for every model and metric
+    clusters: NDArray[np.int64] | None = None  # (total,) cluster of each place; None = independent
+    dropped: int = 0  # items left out because not every rung has them, or scores them
+
+    @property
+    def cluster(self) -> NDArray[np.int64] | None:
+        """(S,) cluster of each item."""
+        return None if self.clusters is None else self.clusters[self.position]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,257 @@
+"""Is there a sudden break that no smooth law explains?
+
+Two classes of explanation compete for a curve: the smooth laws of :mod:`unmirage.curves.laws`, and
+a smooth law (line or bend) plus one step at an unknown gap between two rungs. Each member gets
+
+    D = min over tau of  sum_i log(v_i + g_i^2 tau^2) + (u_i - mu_i)^2 / (v_i + g_i^2 tau^2)  + c,
+
+v_i the sampling variance, tau the noise between rungs on the scale of the law, g_i the slope of its
+link, and c the small-sample correction of Akaike's criterion (Hurvich and Tsai 1989,
+doi:10.1093/biomet/76.2.297). The statistic is
+
+    T = min over smooth laws of D  -  min over (law, gap) of D,
+
+so a step counts only if it beats the best smooth law with its own noise. Its distribution comes from
+families simulated under the smooth law with the same rungs, items and noise (parametric bootstrap),
+in which the gap is chosen anew each time: the place may be chosen after looking (as in the sup-F
+test, Andrews 1993, doi:10.2307/2951764). Where several smooth laws fit about as well, the one that
+gives the largest p-value counts. With too few rungs for a step and noise both, T = -inf and p = 1:
+there a steep smooth curve and a step are one and the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unmirage.curves.laws import (
+    LAWS,
+    LINE,
+    PLATEAU,
+    Data,
+    Fit,
+    Law,
+    design,
+    fit,
+    inverse_link,
+    plateau_columns,
+    unit,
+    weighted_fit,
+)
+from unmirage.types import Floats
+
+#: noise levels tried, as multiples of the noise the law shows on the curve
+_LEVELS = np.array([0.0, 0.06, 0.12, 0.25, 0.4, 0.6, 0.8, 1.0, 1.3, 1.8])
+#: laws whose criterion is within this of the best are all asked (Burnham and Anderson 2002, 2.6)
+_PLAUSIBLE = 6.0
+#: a first look with few draws; curves far from significant stop there
+_FIRST, _STOP = 80, 0.2
+_MEMORY = 4_000_000  # doubles in the largest temporary
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Breaks:
+    """One row a curve; axes B curves, M rungs, W laws."""
+
+    p_value: Floats  # (B,) 1 where there are too few rungs
+    statistic: Floats  # (B,) T; -inf where there are too few rungs
+    gap: Ints  # (B,) the best step lies between rungs gap and gap + 1
+    size: Floats  # (B,) its height on the scale of the law, towards better
+    unit: tuple[str, ...]  # (B,) that scale: the link of the law with the step
+    best: Ints  # (B,) number of the best smooth law
+    fits: tuple[Fit, ...]  # (W,) each smooth law on all curves
+
+
+def find_breaks(
+    kind: str, data: Data, streams: Sequence[np.random.Generator], draws: int
+) -> Breaks:
+    """Test every curve for a break; ``streams`` holds one random generator a curve."""
+    laws = LAWS[kind]
+    fits = tuple(fit(law, data) for law in laws)
+    smooth = np.stack([_criterion(law, f, data) for law, f in zip(laws, fits, strict=True)])
+    stepped, gap, size, unit_of = _best_step(laws, fits, data)
+    t = smooth.min(axis=0) - stepped
+    b = data.u.shape[0]
+    p_value = np.where(np.isfinite(t), 0.0, 1.0)
+    for number in range(len(laws)):
+        asked = np.isfinite(t) & (smooth[number] <= smooth.min(axis=0) + _PLAUSIBLE)
+        rows = np.flatnonzero(asked)
+        p = _p_values(laws, number, fits, data, t, rows, streams, _FIRST)
+        again = rows[p <= _STOP]
+        deep = _p_values(laws, number, fits, data, t, again, streams, draws)
+        p[p <= _STOP] = deep
+        p_value[rows] = np.maximum(p_value[rows], p)
+    return Breaks(
+        p_value, t, gap, size, tuple(unit_of[i] for i in range(b)), smooth.argmin(0), fits
+    )
+
+
+def _penalty(law: Law, m: int, step: bool) -> float:
+    """2k + 2k(k+1)/(M-k-1), k the coefficients, the noise and the step; inf where none is spare."""
+    k = law.parameters + 1 + int(step)
+    return 2 * k + 2 * k * (k + 1) / (m - k - 1) if m - k - 1 > 0 else np.inf
+
+
+def _levels(fitted: Fit) -> Floats:
+    """(B, L) noise levels on the scale of eta."""
+    slope = np.maximum(np.abs(fitted.slope), 1e-9)
+    typical = np.median(fitted.sampling / slope, axis=1)
+    return np.maximum(fitted.tau, np.minimum(typical, 10.0))[:, None] * _LEVELS
+
+
+def _criterion(law: Law, fitted: Fit, data: Data) -> Floats:
+    """D of a smooth law on each curve, (B,)."""
+    penalty = _penalty(law, data.u.shape[1], step=False)
+    best = np.full(data.u.shape[0], np.inf)
+    if not np.isfinite(penalty):
+        return best
+    for level in _levels(fitted).T:
+        again = weighted_fit(law, data, fitted, level)
+        best = np.minimum(best, _deviance(data, again.mean, again.slope, level))
+    return best + penalty
+
+
+def _deviance(data: Data, mean: Floats, slope: Floats, tau: Floats) -> Floats:
+    total = data.variance(mean) + slope**2 * tau[:, None] ** 2
+    return np.asarray((np.log(total) + (data.u - mean) ** 2 / total).sum(axis=1))
+
+
+def _best_step(
+    laws: Sequence[Law], fits: Sequence[Fit], data: Data
+) -> tuple[Floats, Ints, Floats, list[str]]:
+    """The best law with a step on each curve, fitted in full: criterion, gap, height, link."""
+    b, m = data.u.shape
+    best, gap = np.full(b, np.inf), np.zeros(b, np.int64)
+    size, link = np.full(b, np.nan), [""] * b
+    for law, fitted in zip(laws, fits, strict=True):
+        penalty = _penalty(law, m, step=True)
+        if law.basis == PLATEAU or not np.isfinite(penalty):
+            continue
+        for j in range(m - 1):
+            step = (np.arange(m) > j).astype(float)
+            for level in _levels(fitted).T:
+                again = weighted_fit(law, data, fitted, level, extra=step)
+                d = _deviance(data, again.mean, again.slope, level) + penalty
+                won = d < best
+                best = np.where(won, d, best)
+                gap = np.where(won, j, gap)
+                size = np.where(won, again.theta[:, -1], size)
+                for i in np.flatnonzero(won):
+                    link[i] = law.link
+    towards = np.array([-1.0 if name == "log" else 1.0 for name in link])
+    return best, gap, size * towards, link
+
+
+# ---------------------------------------------------------------- the null distribution
+
+
+def _p_values(
+    laws: Sequence[Law],
+    number: int,
+    fits: Sequence[Fit],
+    data: Data,
+    t: Floats,
+    rows: Ints,
+    streams: Sequence[np.random.Generator],
+    draws: int,
+) -> Floats:
+    """Share of families simulated under one smooth law that reach T, (len(rows),)."""
+    out = np.ones(len(rows))
+    m = data.u.shape[1]
+    size = max(1, _MEMORY // (draws * m * 21))
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        made = simulate(fits[number], data, part, streams, draws)
+        null = _statistics(laws, fits[number], data.take(part), part, made)
+        out[start : start + size] = (1 + (null >= t[part, None]).sum(axis=1)) / (draws + 1)
+    return out
+
+
+def simulate(
+    fitted: Fit, data: Data, rows: Ints, streams: Sequence[np.random.Generator], draws: int
+) -> Floats:
+    """Scores of the same rungs and items under the fitted law, (B, R, M)."""
+    out = np.empty((len(rows), draws, data.u.shape[1]))
+    eta = np.asarray(fitted.eta[rows])
+    part = data.take(rows)
+    for k, row in enumerate(rows):
+        rng = streams[row]
+        noise = rng.standard_normal((draws, eta.shape[1]))
+        mean, _ = inverse_link(fitted.law.link, eta[k] + fitted.tau[row] * noise)
+        out[k] = sample(mean, part, k, rng)
+    return out
+
+
+def sample(mean: Floats, data: Data, curve: int, rng: np.random.Generator) -> Floats:
+    """Measured scores of one curve whose true values are ``mean`` (R, M)."""
+    n = data.n[curve]
+    if np.isnan(n).any():
+        return np.asarray(mean + data.se[curve] * rng.standard_normal(mean.shape))
+    span = data.high[curve] - data.low[curve]
+    share = np.clip(data.low[curve] + mean * span, 0.0, 1.0)
+    return np.asarray((rng.binomial(n.astype(np.int64), share) / n - data.low[curve]) / span)
+
+
+def _statistics(laws: Sequence[Law], truth: Fit, data: Data, rows: Ints, made: Floats) -> Floats:
+    """T of simulated families, (B, R).
+
+    Each law is made linear about its fit to the truth: under a smooth truth a fitted step is small,
+    so this agrees with refitting (tests/audit/test_breaks.py holds the slow twin).
+    """
+    m = data.u.shape[1]
+    smooth = np.full(made.shape[:2], np.inf)
+    stepped = np.full(made.shape[:2], np.inf)
+    centre = Data(data.x, truth.mean[rows], data.n, data.se, data.low, data.high)
+    tau = truth.tau[rows]
+    for law in laws:
+        penalty = _penalty(law, m, step=False)
+        if not np.isfinite(penalty):
+            continue
+        fitted = fit(law, centre)
+        d0, d1 = _law_criteria(law, fitted, data, made, tau)
+        smooth = np.minimum(smooth, d0 + penalty)
+        if law.basis != PLATEAU:
+            stepped = np.minimum(stepped, d1 + _penalty(law, m, step=True))
+    return smooth - stepped
+
+
+def _law_criteria(
+    law: Law, fitted: Fit, data: Data, made: Floats, tau: Floats
+) -> tuple[Floats, Floats]:
+    """min over tau of D without and with the best step, (B, R) each, penalties aside."""
+    t, _, _ = unit(data.x)
+    m = t.shape[1]
+    columns = plateau_columns(t) if law.basis == PLATEAU else design(law, t)[:, None]
+    variance = data.variance(fitted.mean)
+    slope = np.maximum(np.abs(fitted.slope), 1e-9)
+    typical = np.minimum(np.median(np.sqrt(variance) / slope, axis=1), 10.0)
+    residual = made - fitted.mean[:, None]
+    jump = np.tril(np.ones((m, m)), -1)[:, : m - 1]  # column j: 1 above rung j
+    smooth = np.full(made.shape[:2], np.inf)
+    stepped = smooth.copy()
+    for level in np.maximum(tau, typical)[None] * _LEVELS[:, None]:
+        sd = np.sqrt(variance + fitted.slope**2 * level[:, None] ** 2)
+        pull = (fitted.slope / sd)[:, None, :, None]
+        basis, _ = np.linalg.qr(columns * pull)
+        r = (residual / sd[:, None])[:, None]  # (B, 1, R, M)
+        q = (r**2).sum(-1) - ((r @ basis) ** 2).sum(-1)  # (B, G, R)
+        base = 2 * np.log(sd).sum(axis=1)[:, None]
+        smooth = np.minimum(smooth, base + q.min(axis=1))
+        if law.basis == PLATEAU:
+            continue
+        raw = pull * jump
+        off = raw - basis @ (np.swapaxes(basis, -1, -2) @ raw)
+        norm = np.linalg.norm(off, axis=2, keepdims=True)
+        real = norm > 1e-6 * np.linalg.norm(raw, axis=2, keepdims=True)
+        steps = np.where(real, off / np.where(real, norm, 1.0), 0.0)
+        gain = ((r @ steps) ** 2).max(axis=-1)  # (B, 1, R)
+        stepped = np.minimum(stepped, base + (q - gain)[:, 0])
+    return smooth, stepped
+
+
+__all__ = ["LINE", "Breaks", "find_breaks", "sample", "simulate"]
