@@ -13,20 +13,33 @@ def names(text: str) -> list[str]:
     return text.split()
 
 
-UP = names("""acc acc_norm acc_len_norm accuracy exact_match em exact_match,strict-match acc,none f1 bleu
-rouge1 rouge2 rougeL rougeLsum rouge_l rouge1_fmeasure mc1 mc2 pass@1 pass@7 Pass@100 pass_at_10
-prob_correct prob_correct_per_char correct_prob correct_prob_per_token logprob_correct
-logprob_correct_per_token log_likelihood loglikelihood sum_logits_corr multiple_choice_grade
-exact_str_match quasi_exact_match normalized_aggregate_score Exact-Match ExactMatch EXACT_MATCH
-acc_raw acc_per_char acc_per_byte acc_bytes mcc chrf token_accuracy prefix_match""")
-DOWN = names("""ppl perplexity word_perplexity byte_perplexity,none bits_per_byte bpb bits_per_byte_corr
+UP = names(
+    """
+acc acc_norm acc_len_norm accuracy exact_match em exact_match,strict-match acc,none f1
+bleu rouge1 rouge2 rougeL rougeLsum rouge_l rouge1_fmeasure mc1 mc2 pass@1 pass@7 Pass@100
+pass_at_10 prob_correct prob_correct_per_char correct_prob correct_prob_per_token
+logprob_correct logprob_correct_per_token log_likelihood loglikelihood sum_logits_corr
+multiple_choice_grade exact_str_match quasi_exact_match normalized_aggregate_score
+Exact-Match ExactMatch EXACT_MATCH acc_raw acc_per_char acc_per_byte acc_bytes mcc chrf
+token_accuracy prefix_match
+    """
+)
+DOWN = names(
+    """
+ppl perplexity word_perplexity byte_perplexity,none bits_per_byte bpb bits_per_byte_corr
 loss val_loss cross_entropy cross-entropy nll brier brier_score Brier_Score
 calibration_multiple_choice_brier_score edit_distance levenshtein mae mse rmse wer cer ter
-error_rate ece""")
-UNKNOWN = names("""pct_stereotype likelihood_difference likelihood_diff parity acc_stderr acc_stderr,none
+error_rate ece
+    """
+)
+UNKNOWN = names(
+    """
+pct_stereotype likelihood_difference likelihood_diff parity acc_stderr acc_stderr,none
 exact_match_stderr,strict-match score value primary_metric total_prob rouge1_diff bleu_acc
-brier_skill_score pass@ pass@0 pass@k n_samples alias length lossless macc perplexity_ratio train_time
-f1_stderr neg_loss 1-acc""")
+brier_skill_score pass@ pass@0 pass@k n_samples alias length lossless macc
+perplexity_ratio train_time f1_stderr neg_loss 1-acc
+    """
+)
 
 
 @pytest.mark.parametrize("name", UP)

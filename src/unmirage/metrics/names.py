@@ -119,7 +119,7 @@ _OTHERS: tuple[tuple[Facts, tuple[str, ...]], ...] = (
     (_error("perplexity", "perplexity", low=1.0), ("ppl", "token_perplexity", "pplx")),
     (_error("word_perplexity", "perplexity per word", low=1.0), ("word_ppl",)),
     (_error("byte_perplexity", "perplexity per byte", low=1.0), ("byte_ppl",)),
-    (_error("error_rate", "error rate", continuous=False, high=1.0), ("error", "err")),
+    (_error("error_rate", "error rate", continuous=False, high=1.0), ()),
     (_error("wer", "word error rate", True, False), ("word_error_rate",)),
     (
         _error("cer", "character error rate", True, False),

@@ -151,9 +151,14 @@ def _coded(row: NDArray[np.integer], output: pl.Series, target: pl.Series) -> Pa
     """Numbers the tokens of two list columns 0, 1, 2, ... alike."""
     length = [c.list.len().to_numpy().astype(np.int64) for c in (output, target)]
     flat = [c.filter(c.list.len() > 0).explode() for c in (output, target)]
-    code = pl.concat([f.alias("token") for f in flat]).rank("dense").to_numpy().astype(np.int64) - 1
+    every = pl.concat([f.alias("token") for f in flat]).to_frame()
+    number = every.unique().with_row_index("code")
+    code = every.join(number, on="token", how="left", maintain_order="left")["code"]
+    codes = code.to_numpy().astype(np.int64)
     cut = len(flat[0])
-    return Pairs(row.astype(np.int64), Ragged(code[:cut], length[0]), Ragged(code[cut:], length[1]))
+    return Pairs(
+        row.astype(np.int64), Ragged(codes[:cut], length[0]), Ragged(codes[cut:], length[1])
+    )
 
 
 def _character_pairs(pairs: pl.DataFrame) -> Pairs:
