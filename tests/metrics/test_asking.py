@@ -118,7 +118,7 @@ def test_pass_at_k_trusts_a_reported_score_only_where_all_are_0_or_1(
 
 
 def test_pass_at_k_does_not_take_an_error_for_a_success() -> None:
-    samples = pl.DataFrame(
-        {"item": ["x"], "repeat": [0], "score": [1.0], "higher_is_better": [False]}
-    )
-    assert np.isnan(score("pass@1", samples)).all()
+    samples = pl.DataFrame({"item": ["x"], "repeat": [0], "score": [1.0]})
+    for up, expected in [(True, 1.0), (None, 1.0), (False, np.nan)]:
+        told = samples.with_columns(higher_is_better=pl.lit(up, dtype=pl.Boolean))
+        np.testing.assert_array_equal(score("pass@1", told), [expected])

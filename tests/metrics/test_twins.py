@@ -43,11 +43,11 @@ def random_row(rng: np.random.Generator, i: int) -> Row:
         "targets": [text(alphabet, 9) for _ in range(rng.integers(0, 4))],
         "output_tokens": rng.integers(-2, 4, rng.integers(0, 6)).tolist(),
         "target_tokens": rng.integers(-2, 4, count).tolist(),
-        "token_logprobs": logprobs(count if rng.random() < 0.9 else count + 1),
+        "token_logprobs": logprobs(max(count + int(rng.choice([0] * 18 + [-1, 1])), 0)),
         "token_correct": (rng.random(count) < 0.5).tolist(),
         "target_bytes": int(rng.integers(0, 9)),
         "choices": [text("abcé", 6) for _ in range(choices)],
-        "choice_logprobs": logprobs(choices if rng.random() < 0.9 else choices + 1),
+        "choice_logprobs": logprobs(max(choices + int(rng.choice([0] * 18 + [-1, 1])), 0)),
         "choice_credit": rng.choice([0.0, 0.5, 1.0], choices).tolist(),
         "target_index": int(rng.integers(-1, 5)),
     }

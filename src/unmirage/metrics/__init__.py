@@ -115,6 +115,9 @@ def _there(need: str, samples: pl.DataFrame) -> np.ndarray[tuple[int], np.dtype[
 def available(samples: pl.DataFrame) -> tuple[Metric, ...]:
     """The metrics that at least one row has all fields for and whose extras are installed.
 
+    The values are not looked at: all scores of a listed metric may still be NaN, for example
+    those of pass@100 where no item has 100 repeats.
+
     >>> [m.name for m in available(pl.DataFrame({"token_correct": [[True]]}))]
     ['token_accuracy']
     """
