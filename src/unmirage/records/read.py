@@ -3,7 +3,7 @@ find -> load -> recognise -> long -> with_scale -> validate -> join -> duplicate
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,13 @@ import polars as pl
 from unmirage.errors import ColumnError, FileProblem, InputError, OptionError
 from unmirage.records.cells import boolean, number
 from unmirage.records.columns import CANONICAL_AGGREGATES, CANONICAL_SAMPLES
+from unmirage.records.duplicates import check_items, drop_identical, shots_disagree
 from unmirage.records.notes import merge
 from unmirage.records.recognise import check_left_sides, near, recognise
 from unmirage.records.scale import with_scale
 from unmirage.records.shape import long
 from unmirage.records.sniff import find, unread
+from unmirage.records.store import read_store
 from unmirage.records.table import Options, Table
 from unmirage.records.tables import FRAME_NAME, absolute, from_frame, load, looks_like_records
 from unmirage.records.validate import complete, validate
@@ -82,9 +84,13 @@ def read(
 def _as_list(paths: Any) -> list[Any]:
     if isinstance(paths, (str, Path)) or hasattr(paths, "columns"):
         return [paths]
-    if not isinstance(paths, Sequence) or not paths:
+    if isinstance(paths, (bytes, bytearray)) or not isinstance(paths, Iterable):
+        what = f"{type(paths).__name__} is neither a path nor a data frame"
+        raise OptionError(what, mend="give files, folders or data frames")
+    given = list(paths)
+    if not given:
         raise OptionError("nothing to read", mend="give at least one file or folder")
-    return list(paths)
+    return given
 
 
 def _load_all(given: list[Any], skip_bad: bool) -> tuple[list[Table], list[Records], list[Note]]:
@@ -108,8 +114,6 @@ def _load_all(given: list[Any], skip_bad: bool) -> tuple[list[Table], list[Recor
                 continue  # named twice
             done.add(where)
             if source.kind == "store":
-                from unmirage.records.store import read_store
-
                 stores.append(read_store(source.path))
             else:
                 tables.append(load(source, skip_bad))
@@ -161,12 +165,38 @@ def _join(
     aggregates = [f for f, is_samples in parts if not is_samples] + [s.aggregates for s in stores]
     for store in stores:
         notes.extend(store.notes)
-    frames = []
+    _refuse_unknown_percent(options.percent, [f for f, _ in parts])
+    for fresh in ([f for f, s in parts if s], [f for f, s in parts if not s]):
+        notes.extend(shots_disagree(unify(fresh)) if fresh else [])
+    both = []
     for group, known in ((samples, True), (aggregates, False)):
-        frames.append(complete(unify(group), known))
-    if frames[0].height == 0 and frames[1].height == 0:
-        raise InputError("no usable row is left", mend="see which cells were left out")
-    return Records(frames[0], frames[1], merge(notes))
+        frame, found = drop_identical(complete(unify(group), known))
+        notes.extend(found)
+        both.append(frame)
+    both[0], found = check_items(both[0], options.skip_bad)
+    notes.extend(found)
+    if both[0].height == 0 and both[1].height == 0:
+        said = "; ".join(n.message for n in notes if n.level == "warning")
+        raise InputError(f"no usable row is left ({said})" if said else "no usable row is left")
+    return Records(both[0], both[1], merge(notes))
+
+
+def _refuse_unknown_percent(percent: Sequence[str], frames: list[pl.DataFrame]) -> None:
+    """A metric that is not there may be a slip, and its scores would stay on 0-100."""
+    seen = pl.concat([*(f["metric"] for f in frames), *(f["task"] for f in frames)], how="vertical")
+    known = {str(n).casefold(): str(n) for n in seen.drop_nulls().unique().sort()}
+    for name in percent:
+        if name.casefold() not in known:
+            guess = near(name, known.values())
+            mend = (
+                f"did you mean {guess!r}?"
+                if guess
+                else "metrics: "
+                + ", ".join(
+                    sorted({str(m) for f in frames for m in f["metric"].drop_nulls().unique()})[:30]
+                )
+            )
+            raise OptionError(f"--percent: no metric is named {name!r}", mend=mend)
 
 
 def unify(frames: list[pl.DataFrame]) -> pl.DataFrame:

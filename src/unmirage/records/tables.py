@@ -48,13 +48,15 @@ def load(source: Source, skip_bad: bool = False) -> Table:
 
 
 def from_frame(frame: Any, name: str = FRAME_NAME) -> Table:
-    """A polars or pandas DataFrame as a Table.
+    """A polars or pandas data frame as a Table.
 
     Raises:
         FileProblem: it is neither, or has no rows.
     """
     with guard(name):
-        if not isinstance(frame, pl.DataFrame):
+        if isinstance(frame, pl.LazyFrame):
+            frame = frame.collect()
+        elif not isinstance(frame, pl.DataFrame):
             frame = pl.from_pandas(frame)
         if frame.height == 0 or frame.width == 0:
             raise FileProblem("holds no rows", file=name)
@@ -173,7 +175,7 @@ def _separator(text: str) -> str:
 def _check_header(text: str, separator: str, name: str) -> None:
     """polars would rename the second of two equal columns silently."""
     try:
-        header = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
+        header = next(csv.reader(io.StringIO(text[: 2**20], newline=""), delimiter=separator), [])
     except csv.Error as e:
         raise FileProblem(f"has no readable header ({e})", file=name) from e
     twice = sorted({h for h in header if header.count(h) > 1})

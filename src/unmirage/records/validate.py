@@ -12,7 +12,9 @@ from unmirage.records.cells import parse
 from unmirage.records.columns import (
     CANONICAL_AGGREGATES,
     CANONICAL_SAMPLES,
+    IDENTITY,
     SCALE_COLUMNS,
+    SETTINGS,
 )
 from unmirage.records.recognise import Recognised
 from unmirage.records.shape import SCORABLE, facts_of
@@ -200,7 +202,8 @@ def _scores(work: _Work, *, required: bool) -> None:
             useless = useless & work.frame[column].is_null()
     if count := int(useless.sum()):
         work.keep(~useless)
-        work.note("warning", "null_score", "rows without a score left out", count)
+        what = "a score" if required else "anything to score"
+        work.note("warning", "null_score", f"rows without {what} left out", count)
 
 
 def _side_numbers(work: _Work) -> None:
@@ -262,6 +265,7 @@ def _samples(work: _Work) -> None:
         raise ColumnError(what, file=work.table.name, mend="--columns output=<your column>")
     if "item" not in frame.columns:
         _number_items(work)
+    _empty_outputs(work)
     s = work.frame["item"]
     work.refuse(s.is_null(), "item", "the item has no name", _SKIP, s)
     for column in ("token_logprobs", "choice_logprobs"):
@@ -276,12 +280,24 @@ def _samples(work: _Work) -> None:
 
 def _number_items(work: _Work) -> None:
     """Without an item column the place within the model's rows stands for the item."""
-    group = [c for c in ("model", "task", "metric", *SCALE_COLUMNS) if c in work.frame.columns]
+    names = (*IDENTITY, *SETTINGS, "metric", "repeat")
+    group = [c for c in names if c in work.frame.columns]
     order = pl.int_range(1, pl.len() + 1)
     items = work.frame.select((order.over(group) if group else order).cast(pl.String).alias("item"))
     work.put(items["item"])
     message = "no item column: items are numbered in the order of each model's rows"
     work.note("warning", "items_numbered", message, work.frame.height)
+
+
+def _empty_outputs(work: _Work) -> None:
+    """CSV cannot tell an empty answer from a missing one, and models do answer nothing: leaving
+    such rows out would make weak models look better."""
+    if not work.table.text or "output" not in work.frame.columns:
+        return
+    empty = work.frame["output"].null_count()
+    if empty and empty < work.frame.height:
+        work.put(work.frame["output"].fill_null(""))
+        work.note("warning", "empty_output", "empty cells of 'output' read as empty answers", empty)
 
 
 def _choices(work: _Work) -> None:
