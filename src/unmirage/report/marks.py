@@ -34,13 +34,15 @@ def real(value: object) -> float | None:
 def rules(judgement: View) -> list[Rule]:
     """The chance level or worst score, and the smallest score that the items can show."""
     floor = judgement["curve"]["floor"]
-    seen = real(value_of(judgement, "resolution", "smallest_visible"))
+    ceiling = judgement["curve"]["ceiling"]
+    seen = real(value_of(judgement, "resolution", "smallest_visible"))  # distance off the floor
     drawn = []
     if floor is not None:
         worst = "floor" if floor in (0, 1) else "chance"
         drawn.append(Rule(floor, f"{worst} {number(floor)}"))
-    if seen is not None and seen != floor:
-        drawn.append(Rule(seen, f"smallest visible {number(seen)}"))
+    if seen and floor is not None:
+        score = floor - seen if ceiling is not None and ceiling < floor else floor + seen
+        drawn.append(Rule(score, f"visible from {number(score)}"))
     return drawn
 
 

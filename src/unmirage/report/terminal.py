@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -224,3 +225,52 @@ def _notes(audit: View) -> Iterable[RenderableType]:
         if len(group.members) > 1:
             line.append(f"  and {len(group.members) - 1:,} more like it", style="dim")
         yield Padding(line, (0, 0, 0, 2), expand=False)
+
+
+# ---------------------------------------------------------------- metrics
+
+
+def metric_table(rows: list[dict[str, Any]], *, plain: bool = False) -> RenderableType:
+    """The registered metrics, as ``unmirage.metrics.table`` describes them."""
+    table = Table(
+        box=box.ASCII2 if plain else box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
+    for heading in ("metric", "range", "chance", "better", "linear", "contin.", "needs"):
+        table.add_column(heading, overflow="fold", no_wrap=heading != "needs")
+    for row in rows:
+        table.add_row(
+            Text(text.visible(row["name"]), style="bold"),
+            _range(row),
+            "" if row["chance_of_4"] is None else text.number(row["chance_of_4"]),
+            row["direction"],
+            "yes" if row["linear"] else "-",
+            "yes" if row["continuous"] else "-",
+            Text(_needs(row)),
+        )
+    foot = Text("chance: of an item with four choices. ", style="dim")
+    foot.append("linear: in the per-token quantity at fixed length. ")
+    foot.append("contin.: continuous in the model's probabilities.")
+    return Group(table, Text(), foot)
+
+
+def _range(row: dict[str, Any]) -> str:
+    unit = f" {row['unit']}" if row["unit"] else ""
+    return f"{text.number(row['low'])} to {text.number(row['high'])}{unit}"
+
+
+def _needs(row: dict[str, Any]) -> str:
+    """Fields that occur again behind an "or" of their own are named once."""
+    seen: set[str] = set()
+    needs = []
+    for need in str(row["needs"]).split(", "):
+        fields = need.split("|")
+        if not seen.issuperset(fields):  # else it only says which of the former go together
+            needs.append(" or ".join(fields))
+        seen.update(fields)
+    missing = (
+        f" (install unmirage[{row['extra']}])" if row["extra"] and not row["installed"] else ""
+    )
+    return text.visible(", ".join(needs)) + missing

@@ -1,0 +1,392 @@
+"""The command line: parse, one library call, show. Nothing is computed here.
+
+Heavy modules are imported by the commands, so that ``unmirage --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unmirage.errors import OptionError, UnmirageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from unmirage.types import Audit, Records
+
+#: Exit status: an error that has a mend, and a run in which nothing could be judged.
+ERROR, NOTHING = 2, 1
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Is that jump real? Audits claims of emergent abilities in families of models.",
+)
+
+
+def main() -> None:
+    """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a sign gets a question mark, not a traceback.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    app()
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from unmirage.report.view import package_version
+
+        typer.echo(f"unmirage {package_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+# ---------------------------------------------------------------- audit
+
+_Many = list[str] | None
+_HTML = typer.Option("--html", metavar="FILE", help="Write one page that opens offline.")
+_JSON = typer.Option("--json", metavar="FILE", help="Write JSON (docs/json.md); - for stdout.")
+_CSV = typer.Option("--csv", metavar="FILE", help="Write a table, one row per curve.")
+_PICTURES = typer.Option("--pictures", metavar="DIR", help="Write PNG and SVG of each curve.")
+_ALL = typer.Option("--all", help="Show and draw every curve, however many.")
+_QUIET = typer.Option("--quiet", "-q", help="Print no report and no progress.")
+_DEBUG = typer.Option("--debug", help="Show the traceback of an error.")
+_SEED = typer.Option("--seed", help="Seed of every random draw.", show_default=True)
+
+
+@app.command()
+def audit(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH...", help="Files or folders: Parquet, CSV, JSON lines."),
+    ],
+    family: Annotated[
+        _Many, typer.Option("--family", "-f", metavar="GLOB", help="Only these families.")
+    ] = None,
+    task: Annotated[
+        _Many, typer.Option("--task", "-t", metavar="GLOB", help="Only these tasks.")
+    ] = None,
+    metric: Annotated[
+        _Many, typer.Option("--metric", "-m", metavar="GLOB", help="Only these metrics.")
+    ] = None,
+    scale: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Scale axis: params, flops, tokens or step."),
+    ] = None,
+    where: Annotated[
+        _Many, typer.Option("--where", metavar="COLUMN=VALUE", help="Only rows with this value.")
+    ] = None,
+    columns: Annotated[
+        _Many,
+        typer.Option(
+            "--columns", metavar="NAME=COLUMN,...", help="Which column holds what: params=size."
+        ),
+    ] = None,
+    scores: Annotated[
+        _Many,
+        typer.Option(
+            "--scores", metavar="COLUMN,...", help="The score columns of a wide table, each a task."
+        ),
+    ] = None,
+    by: Annotated[
+        _Many, typer.Option("--by", metavar="COLUMN", help="One curve for each value of it, too.")
+    ] = None,
+    ignore: Annotated[
+        _Many, typer.Option("--ignore", metavar="COLUMN", help="Not part of a curve's identity.")
+    ] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option(metavar="WHICH", help="Checkpoints: final, all or step=N.")
+    ] = None,
+    higher_is_better: Annotated[
+        _Many, typer.Option("--higher-is-better", metavar="METRIC", help="High scores are good.")
+    ] = None,
+    lower_is_better: Annotated[
+        _Many, typer.Option("--lower-is-better", metavar="METRIC", help="Low scores are good.")
+    ] = None,
+    percent: Annotated[
+        _Many, typer.Option("--percent", metavar="METRIC", help="Its scores are on 0-100.")
+    ] = None,
+    items: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Items behind a score, where the table is silent."),
+    ] = None,
+    chance: Annotated[
+        _Many,
+        typer.Option("--chance", metavar="[TASK=]SCORE", help="Score of a guess, for each task."),
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave impossible rows out, and count them.")
+    ] = False,
+    seed: Annotated[int, _SEED] = 0,
+    draws: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Random draws for each test.")
+    ] = None,
+    level: Annotated[
+        float | None,
+        typer.Option(metavar="P", min=0.0, max=1.0, help="A smaller p-value counts as evidence."),
+    ] = None,
+    html: Annotated[Path | None, _HTML] = None,
+    json: Annotated[str | None, _JSON] = None,
+    csv: Annotated[Path | None, _CSV] = None,
+    pictures: Annotated[Path | None, _PICTURES] = None,
+    every: Annotated[bool, _ALL] = False,
+    quiet: Annotated[bool, _QUIET] = False,
+    debug: Annotated[bool, _DEBUG] = False,
+) -> None:
+    """Audit files or folders of scores or answers: is each jump real?"""
+    with _errors(debug):
+        targets = [html, None if json == "-" else json, csv]
+        _refuse_inputs(targets, paths)
+        reading = {
+            "columns": _pairs(columns, "--columns", split=True),
+            "scores": _split(scores),
+            "percent": list(percent or ()),
+            "skip_bad": skip_bad,
+        }
+        options = {
+            "family": list(family or ()),
+            "task": list(task or ()),
+            "metric": list(metric or ()),
+            "scale": scale,
+            "where": _pairs(where, "--where"),
+            "by": list(by or ()),
+            "ignore": list(ignore or ()),
+            "checkpoint": checkpoint,
+            "higher_is_better": list(higher_is_better or ()),
+            "lower_is_better": list(lower_is_better or ()),
+            "items": items,
+            "chance": _chances(chance),
+            "seed": seed,
+            "draws": draws,
+            "level": level,
+        }
+        done = _run(paths, reading, options, targets, quiet)
+        _report(done, html=html, json=json, csv=csv, pictures=pictures, every=every, quiet=quiet)
+    if not done.judgements:
+        raise typer.Exit(NOTHING)
+
+
+def _run(
+    paths: Sequence[str | Path],
+    reading: dict[str, Any],
+    options: dict[str, Any],
+    targets: Sequence[Path | str | None],
+    quiet: bool,
+) -> Audit:
+    from unmirage.audit import audit as judge
+    from unmirage.records import read
+
+    records: Records = read(list(paths), **reading)
+    _refuse_inputs(targets, _files(records))
+    given = {name: value for name, value in options.items() if value is not None}
+    with _progress("auditing", quiet) as progress:
+        found: Audit = judge(records, progress=progress, **given)
+    return found
+
+
+def _report(
+    done: Audit,
+    *,
+    html: Path | None = None,
+    json: str | None = None,
+    csv: Path | None = None,
+    pictures: Path | None = None,
+    every: bool = False,
+    quiet: bool = False,
+) -> None:
+    from unmirage import report
+    from unmirage.report.files import write
+
+    if json == "-":
+        typer.echo(report.to_json(done), nl=False)
+    elif not quiet:
+        report.show(done, every=every)
+    written = [write(html, report.to_html(done))] if html else []
+    written += [write(json, report.to_json(done))] if json and json != "-" else []
+    if csv:
+        written.append(write(csv, report.to_frame(done).write_csv()))
+    if pictures:
+        with _progress("drawing", quiet) as progress:
+            most = None if every else 200
+            drawn = report.save_pictures(done, pictures, most=most, progress=progress)
+        _say(quiet, f"wrote {len(drawn)} pictures to {pictures}")
+        left = len(done.judgements) - len(drawn) // 2
+        if left:
+            _say(quiet, f"{left} curves were not drawn; --all draws every one")
+    for path in written:
+        _say(quiet, f"wrote {path}")
+
+
+# ---------------------------------------------------------------- demo
+
+
+@app.command()
+def demo(
+    html: Annotated[Path | None, _HTML] = None,
+    json: Annotated[str | None, _JSON] = None,
+    pictures: Annotated[Path | None, _PICTURES] = None,
+    every: Annotated[bool, _ALL] = False,
+    seed: Annotated[int, _SEED] = 0,
+    quiet: Annotated[bool, _QUIET] = False,
+    debug: Annotated[bool, _DEBUG] = False,
+) -> None:
+    """Audit the bundled example; nothing to prepare."""
+    with _errors(debug):
+        from unmirage import examples, report
+        from unmirage.report.story import story
+
+        files = [examples.path(name) for name in examples.names()]
+        done = _run(files, {}, {"seed": seed}, [html, None if json == "-" else json], quiet)
+        _report(done, html=html, json=json, pictures=pictures, every=every, quiet=quiet)
+        if quiet or json == "-":
+            return
+        console = _console()
+        console.print("\nWhat this shows", style="bold")
+        for paragraph in story(report.view(done)):
+            console.print(f"\n{paragraph}", markup=False, width=min(console.width, 88))
+        hint = "\nDraw it: unmirage demo --html demo.html\nYour own: unmirage audit results/"
+        console.print(hint, style="dim", markup=False)
+
+
+# ---------------------------------------------------------------- metrics
+
+
+@app.command()
+def metrics(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    debug: Annotated[bool, _DEBUG] = False,
+) -> None:
+    """List the metrics: needs, range, chance, linear or not."""
+    with _errors(debug):
+        from unmirage.metrics import table
+
+        rows = table().to_dicts()
+        if json:
+            import json as text
+
+            from unmirage.report.view import plain
+
+            typer.echo(text.dumps(plain(rows), indent=1, allow_nan=False))
+            return
+        from unmirage.report.terminal import metric_table
+
+        console = _console()
+        console.print(metric_table(rows, plain=console.options.ascii_only))
+
+
+# ---------------------------------------------------------------- parsing
+
+
+def _split(values: _Many) -> list[str]:
+    return [part for value in values or () for part in value.split(",") if part]
+
+
+def _pairs(values: _Many, option: str, *, split: bool = False) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for value in _split(values) if split else values or ():
+        name, equals, rest = value.partition("=")
+        if not (name and equals):
+            raise OptionError(f"{option} {value!r} is no NAME=VALUE", mend=f"{option} shots=5")
+        if name in pairs and pairs[name] != rest:
+            both = f"{pairs[name]!r} and {rest!r}"
+            raise OptionError(f"{option} gives {name} twice: {both}", mend="give it once")
+        pairs[name] = rest
+    return pairs
+
+
+def _chances(values: _Many) -> dict[str, float]:
+    chances: dict[str, float] = {}
+    for value in values or ():
+        task, equals, number = value.rpartition("=")
+        try:
+            chances[task if equals else "*"] = float(number)
+        except ValueError:
+            mend = "--chance 0.25, or --chance TASK=0.25"
+            raise OptionError(f"--chance {value!r} holds no number", mend=mend) from None
+    return chances
+
+
+def _files(records: Records) -> list[str]:
+    frames = (records.samples, records.aggregates)
+    named = [set(f["file"].drop_nulls().unique()) for f in frames if "file" in f.columns]
+    return sorted(set().union(*named))
+
+
+def _refuse_inputs(targets: Sequence[Path | str | None], inputs: Sequence[str | Path]) -> None:
+    """An output never replaces what it was made from."""
+    read = {Path(path).resolve() for path in inputs}
+    for target in targets:
+        if target is not None and Path(target).resolve() in read:
+            raise OptionError(f"{target} is an input", mend="write the output to another file")
+
+
+# ---------------------------------------------------------------- showing
+
+
+def _console(stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def _say(quiet: bool, line: str) -> None:
+    if not quiet:
+        from unmirage.report.text import visible
+
+        typer.echo(visible(line), err=True)
+
+
+@contextmanager
+def _errors(debug: bool) -> Iterator[None]:
+    """Errors raised on purpose, and those of the file system, in one clear block."""
+    try:
+        yield
+    except (UnmirageError, OSError) as error:
+        if debug or isinstance(error, BrokenPipeError):
+            raise
+        from unmirage.report.text import visible
+
+        for i, line in enumerate(str(error).split("\n")):
+            typer.echo(("error: " if i == 0 else "") + visible(line), err=True)
+        raise typer.Exit(ERROR) from None
+
+
+@contextmanager
+def _bar(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
+    with Progress(*parts, console=console, transient=True) as bar:
+        job = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(job, completed=done, total=total)
+
+
+def _progress(what: str, quiet: bool) -> Any:
+    """A bar on stderr where a person can see it, else nothing."""
+    if quiet or not sys.stderr.isatty():
+        return nullcontext(None)
+    return _bar(_console(stderr=True), what)
+
+
+if __name__ == "__main__":
+    main()
