@@ -261,11 +261,16 @@ def split_list(cell: str) -> list[Any]:
         return inner[1:-1].replace(",", " ").split()
 
 
+def is_missing_word(cell: str) -> bool:
+    """Whether a cell says in words that it is empty."""
+    return cell.strip().lower() in (*MISSING_WORDS, "nan")
+
+
 def _element(value: Any, inner: Any) -> Any:
     """One element of a list; raises ValueError where it is of another type."""
     if value is None:
         return None
-    if isinstance(value, str) and value.strip().lower() in ("none", "null", ""):
+    if isinstance(value, str) and value.strip().lower() in MISSING_WORDS:
         return None
     if inner == pl.Boolean:
         return _truth(value)
@@ -295,7 +300,8 @@ def _map(s: pl.Series, dtype: Any, change: Callable[[Any], list[Any]]) -> Parsed
     bad: list[bool] = []
     for cell in s.to_list():
         value, wrong = None, False
-        if cell is not None and not (isinstance(cell, str) and not cell.strip()):
+        missing = cell is None or (isinstance(cell, str) and is_missing_word(cell))
+        if not missing:
             try:
                 value = change(cell)
             except (ValueError, TypeError, OverflowError):

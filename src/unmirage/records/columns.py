@@ -111,7 +111,7 @@ _COMMON_ALIASES: dict[str, tuple[str, ...]] = {
 AGGREGATE_ALIASES: dict[str, tuple[str, ...]] = {
     **_COMMON_ALIASES,
     "prompt_name": (*_COMMON_ALIASES["prompt_name"], "prompt"),
-    "stderr": ("se", "std_err", "standard_error"),
+    "stderr": ("se", "standard_error"),
     "n_samples": (
         "n",
         "num_samples",

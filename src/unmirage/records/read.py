@@ -63,20 +63,18 @@ def read(
     )
     tables, stores, notes = _load_all(_as_list(paths), skip_bad)
     parts: list[tuple[pl.DataFrame, bool]] = []
-    used_columns: set[str] = set()
+    tables = [_guess_types(t) if t.text else t for t in tables]
+    recognised = [recognise(t, options.columns) for t in tables]
+    used_columns: set[str] = set().union(*(r.used for r in recognised))
+    seen_columns: set[str] = set().union(*(r.theirs for r in recognised))
+    _refuse_unused("--columns", set(options.columns.values()) - used_columns, seen_columns)
     used_scores: set[str] = set()
-    seen_columns: set[str] = set()
-    for table in tables:
-        table = _guess_types(table) if table.text else table
-        seen_columns.update(table.frame.columns)
-        seen = recognise(table, options.columns)
-        used_columns |= seen.used
+    for seen in recognised:
         seen, used = long(seen, options)
         used_scores |= used
         frame, found = validate(with_scale(seen, need_scale), options)
         parts.append((frame, seen.samples))
         notes.extend(found)
-    _refuse_unused("--columns", set(options.columns.values()) - used_columns, seen_columns)
     _refuse_unused("--scores", set(options.scores) - used_scores, seen_columns)
     return _join(parts, stores, notes, options)
 
@@ -183,19 +181,13 @@ def _join(
 
 def _refuse_unknown_percent(percent: Sequence[str], frames: list[pl.DataFrame]) -> None:
     """A metric that is not there may be a slip, and its scores would stay on 0-100."""
-    seen = pl.concat([*(f["metric"] for f in frames), *(f["task"] for f in frames)], how="vertical")
-    known = {str(n).casefold(): str(n) for n in seen.drop_nulls().unique().sort()}
+    metrics = sorted({str(m) for f in frames for m in f["metric"].drop_nulls().unique()})
+    tasks = sorted({str(t) for f in frames for t in f["task"].drop_nulls().unique()})
+    known = {n.casefold(): n for n in (*tasks, *metrics)}
     for name in percent:
         if name.casefold() not in known:
             guess = near(name, known.values())
-            mend = (
-                f"did you mean {guess!r}?"
-                if guess
-                else "metrics: "
-                + ", ".join(
-                    sorted({str(m) for f in frames for m in f["metric"].drop_nulls().unique()})[:30]
-                )
-            )
+            mend = f"did you mean {guess!r}?" if guess else "metrics: " + ", ".join(metrics[:30])
             raise OptionError(f"--percent: no metric is named {name!r}", mend=mend)
 
 

@@ -55,6 +55,8 @@ class Recognised:
     factors: Mapping[str, float] = field(default_factory=dict)  # canonical column -> multiplier
     notes: tuple[Note, ...] = ()
     used: frozenset[str] = frozenset()  # explicitly mapped columns that this table has
+    theirs: tuple[str, ...] = ()  # the table's own column names
+    names: Mapping[str, str] = field(default_factory=dict)  # canonical column -> the table's own
 
 
 def unit_factor(unit: str) -> float | None:
@@ -135,12 +137,7 @@ def holds_samples(names: Iterable[str], explicit: Mapping[str, str]) -> bool:
     if has("item") or has("token_logprobs") or has("choice_logprobs"):
         return True
     weak = any(w in squeezed for w in WEAK_ITEM)
-    output, targets = has("output"), has("targets")
-    return (
-        bool(exact & {"output", "targets"})
-        or (output and targets)
-        or (weak and (output or targets))
-    )
+    return bool(exact & {"output", "targets"}) or (has("output") and (has("targets") or weak))
 
 
 @functools.cache
@@ -229,6 +226,8 @@ def _rename(
         factors,
         tuple(_mapping_note(table.name, chosen)),
         used,
+        tuple(table.frame.columns),
+        {c: name for c, (name, _) in chosen.items()},
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import polars as pl
 
 from unmirage.errors import ColumnError
-from unmirage.records.columns import SCALE_COLUMNS
+from unmirage.records.columns import SCALE_COLUMNS, extra_columns, squeeze
 from unmirage.records.recognise import Recognised, near
 from unmirage.types import Note
 
@@ -56,9 +56,12 @@ def with_scale(seen: Recognised, need: bool) -> Recognised:
 
 
 def _no_scale(seen: Recognised) -> ColumnError:
-    columns = seen.table.frame.columns
-    hints = ("params", "n_params", "size", "scale", "tokens", "flops", "compute", "step")
-    guess = next((g for h in hints if (g := near(h, columns))), None)
+    columns = seen.theirs
+    left = extra_columns(seen.table.frame)
+    words = ("param", "size", "scale", "token", "flop", "compute", "step")
+    like = (c for word in words for c in left if word in squeeze(c))
+    almost = (c for word in ("params", "model_size", "tokens", "flops") if (c := near(word, left)))
+    guess = "N" if "N" in columns else next(like, None) or next(almost, None)
     mend = f"--columns scale={guess or '<your column>'}"
     shown = ", ".join(columns[:30]) + (", ..." if len(columns) > 30 else "")
     what = f"no column says how large a model is (params, tokens, flops, step); columns: {shown}"

@@ -17,6 +17,8 @@ from unmirage.records.table import Options
 from unmirage.types import Facts, Note
 
 _STDERR_ENDINGS = ("_stderr", "_std_err", "_se", "_standard_error")
+#: while a table is worked on: the wide column that a score came from
+FROM = "\0from"
 CORRECT = ("correct", "is_correct")
 SCORABLE = ("output", "token_logprobs", "choice_logprobs", "token_correct")
 
@@ -142,7 +144,9 @@ def _melt(seen: Recognised, names: list[str], automatic: bool) -> Recognised:
         ):
             what = f"the column {wide.column!r} holds no numbers"
             raise ColumnError(what, file=table.name, mend="name other columns in --scores")
-        part = frame.select(rest).with_columns(_score_cells(frame[wide.column]))
+        part = frame.select(rest).with_columns(
+            _score_cells(frame[wide.column]), pl.lit(wide.column).alias(FROM)
+        )
         if wide.stderr:
             part = part.with_columns(frame[wide.stderr].alias("stderr"))
         if wide.task:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from unmirage.records.columns import (
     SETTINGS,
 )
 from unmirage.records.recognise import Recognised
-from unmirage.records.shape import SCORABLE, facts_of
+from unmirage.records.shape import FROM, SCORABLE, facts_of
 from unmirage.records.table import Options, Table, show, value_problem
 from unmirage.types import Note
 
@@ -27,6 +28,11 @@ _MENDS = {
     "flops": "give a number such as 1e21",
     "step": "give a whole number",
     "score": "repair the cell, or leave such rows out with skip_bad (--skip-bad)",
+}
+_NOUNS: dict[Any, str] = {
+    pl.Float64: "number",
+    pl.Int64: "whole number",
+    pl.Boolean: "truth value",
 }
 _SKIP = "repair the cell, rename the column, or leave such rows out with skip_bad (--skip-bad)"
 
@@ -38,6 +44,7 @@ class _Work:
     table: Table
     options: Options
     notes: list[Note]
+    names: Mapping[str, str]  # canonical column -> the table's own
 
     @property
     def frame(self) -> pl.DataFrame:
@@ -54,6 +61,9 @@ class _Work:
             self.table, frame=self.frame.filter(mask), numbers=self.table.numbers.filter(mask)
         )
 
+    def _wide(self, column: str) -> bool:
+        return column == "score" and FROM in self.frame.columns
+
     def refuse(self, bad: pl.Series, column: str, what: str, mend: str, raw: pl.Series) -> None:
         """Raises for the first bad row, or drops all of them where the caller said skip_bad."""
         bad = bad.fill_null(False)
@@ -63,10 +73,10 @@ class _Work:
         if not self.options.skip_bad:
             at = bad.arg_true()[0]
             where = int(self.table.numbers[at])
-            raise value_problem(
-                self.table, f"{what}: {show(raw[at])}", row=where, column=column, mend=mend
-            )
-        self.note("warning", "bad_rows", f"rows left out: {what} in column {column!r}", count)
+            name = self.frame[FROM][at] if self._wide(column) else self.names.get(column, column)
+            text = f"{what}: {show(raw[at])}"
+            raise value_problem(self.table, text, row=where, column=name, mend=mend)
+        self.note("warning", "bad_rows", f"rows left out: column {column!r} {what}", count)
         self.keep(~bad)
 
 
@@ -77,7 +87,7 @@ def validate(seen: Recognised, options: Options) -> tuple[pl.DataFrame, tuple[No
         ValueProblem: a cell that cannot be right.
         ColumnError: a column that must be there and is not.
     """
-    work = _Work(seen.table, options, [*seen.table.notes, *seen.notes])
+    work = _Work(seen.table, options, [*seen.table.notes, *seen.notes], seen.names)
     known = CANONICAL_SAMPLES if seen.samples else CANONICAL_AGGREGATES
     for column in [c for c in work.frame.columns if c in known]:
         _cast(work, column, known[column], seen.factors.get(column, 1.0))
@@ -87,12 +97,13 @@ def validate(seen: Recognised, options: Options) -> tuple[pl.DataFrame, tuple[No
     if seen.samples:
         _samples(work)
     _scores(work, required=not seen.samples)
-    _side_numbers(work)
+    if not seen.samples:
+        _side_numbers(work)
     _chance(work)
     frame = work.frame.with_columns(
         pl.lit(work.table.name).alias("file"), work.table.numbers.alias("row")
     )
-    return complete(frame, seen.samples), tuple(work.notes)
+    return complete(frame.drop(FROM, strict=False), seen.samples), tuple(work.notes)
 
 
 def complete(frame: pl.DataFrame, samples: bool) -> pl.DataFrame:
@@ -116,9 +127,9 @@ def _cast(work: _Work, column: str, dtype: Any, factor: float) -> None:
     if parsed.guessed:
         message = f"cells of {column!r} read as numbers with a unit (1.4B, 45%, 5-shot)"
         work.note("info", "units_read", message, parsed.guessed)
-    kind = str(dtype).removeprefix("<class '").removesuffix("'>")
-    names = {"Float64": "number", "Int64": "whole number", "Boolean": "truth value"}
-    what = f"is no {names.get(kind, 'list of ' + 'values of its type')}"
+    inner = dtype.inner if isinstance(dtype, pl.List) else dtype
+    what = _NOUNS.get(inner, "text")
+    what = f"is no list of {what}s" if inner is not dtype else f"is no {what}"
     work.refuse(parsed.bad, column, what, _MENDS.get(column, _SKIP), raw)
 
 
@@ -126,9 +137,8 @@ def _scales(work: _Work) -> None:
     for column in SCALE_COLUMNS:
         if column not in work.frame.columns:
             continue
-        s = work.frame[column]
-        low = s <= 0 if column == "params" else s < 0
         what = "is not above 0" if column == "params" else "is below 0"
+        s = work.frame[column]
         work.refuse(s.is_nan() | s.is_infinite(), column, "is no finite number", _MENDS[column], s)
         s = work.frame[column]
         low = s <= 0 if column == "params" else s < 0
@@ -192,9 +202,9 @@ def _scores(work: _Work, *, required: bool) -> None:
     if "score" not in work.frame.columns:
         return
     s = work.frame["score"]
-    work.refuse(s.is_nan(), "score", "the score is NaN", _MENDS["score"], s)
+    work.refuse(s.is_nan(), "score", "is NaN", _MENDS["score"], s)
     s = work.frame["score"]
-    work.refuse(s.is_infinite(), "score", "the score is infinite", _MENDS["score"], s)
+    work.refuse(s.is_infinite(), "score", "is infinite", _MENDS["score"], s)
     useless = work.frame["score"].is_null()
     if not required:  # a sample can still be scored from its output
         have = [c for c in SCORABLE if c in work.frame.columns]
@@ -243,7 +253,7 @@ def _chance(work: _Work) -> None:
     bounded = _bounded_metrics(frame)
     wrong = outside & frame["metric"].is_in(bounded).fill_null(False)
     mend = "give the chance level as a share of 1, or read the metric as --percent"
-    work.refuse(wrong, "chance", "the chance level lies outside [0, 1]", mend, frame["chance"])
+    work.refuse(wrong, "chance", "lies outside [0, 1]", mend, frame["chance"])
 
 
 def _bounded_metrics(frame: pl.DataFrame) -> list[str]:
@@ -267,14 +277,14 @@ def _samples(work: _Work) -> None:
         _number_items(work)
     _empty_outputs(work)
     s = work.frame["item"]
-    work.refuse(s.is_null(), "item", "the item has no name", _SKIP, s)
+    work.refuse(s.is_null(), "item", "is empty", _SKIP, s)
     for column in ("token_logprobs", "choice_logprobs"):
         if column in work.frame.columns:
             s = work.frame[column]
             # 1e-3: harnesses round; a probability of 1 has the log-probability 0
             mend = "give natural logarithms of probabilities: all are at most 0"
             above = (s.list.max() > 1e-3).fill_null(False)
-            work.refuse(above, column, "a log-probability is above 0", mend, s)
+            work.refuse(above, column, "holds a log-probability above 0", mend, s)
     _choices(work)
 
 

@@ -1,0 +1,272 @@
+"""Column names, units, wide tables and scales."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from unmirage.errors import ColumnError, OptionError, ValueProblem
+from unmirage.records import extra_columns, read
+from unmirage.records.columns import AGGREGATE_ALIASES, SAMPLE_ALIASES, squeeze
+from unmirage.types import Records
+
+BASE = {"model": ["a", "b"], "params": [1e8, 1e9], "task": ["t", "t"], "score": [0.1, 0.2]}
+
+
+def codes(records: Records) -> set[str]:
+    return {n.code for n in records.notes}
+
+
+def note(records: Records, code: str) -> str:
+    return next(n.message for n in records.notes if n.code == code)
+
+
+def table(**more: object) -> pl.DataFrame:
+    return pl.DataFrame({**BASE, **more}, strict=False)
+
+
+def without(*names: str, **more: object) -> pl.DataFrame:
+    kept = {k: v for k, v in BASE.items() if k not in names}
+    return pl.DataFrame({**kept, **more}, strict=False)
+
+
+@pytest.mark.parametrize(
+    ("canonical", "alias"),
+    [(c, a) for c, names in AGGREGATE_ALIASES.items() for a in names],
+)
+def test_every_alias_of_a_table_of_scores_is_read(canonical: str, alias: str) -> None:
+    value = {"shots": 3, "higher_is_better": True, "seed": 1}.get(canonical, 0.5)
+    if canonical in ("family", "model", "task", "subtask", "prompt_name", "filter", "run"):
+        value = "x"
+    if canonical == "metric":
+        value = "acc"
+    frame = without(*({canonical} & BASE.keys()), **{alias: [value, value]})
+    if canonical in ("model", "score"):
+        frame = frame.with_columns(pl.Series(alias, BASE[canonical]))
+    if canonical == "params":
+        frame = frame.with_columns(pl.Series(alias, [1e8, 1e9]))
+    got = read(frame).aggregates
+    assert got[canonical].null_count() == 0
+    assert alias not in extra_columns(got)
+
+
+def test_no_alias_means_two_columns() -> None:
+    for aliases in (AGGREGATE_ALIASES, SAMPLE_ALIASES):
+        every = [squeeze(a) for c, names in aliases.items() for a in (c, *names)]
+        assert len(every) == len(set(every))
+
+
+@pytest.mark.parametrize("name", ["N_Params", "num-params", "Model Size", "n.params", "#Params"])
+def test_case_and_punctuation_do_not_matter(name: str) -> None:
+    got = read(table().rename({"params": name}))
+    assert got.aggregates["params"].to_list() == [1e8, 1e9]
+    assert repr(name) in note(got, "columns")
+
+
+@pytest.mark.parametrize(
+    ("name", "canonical", "factor"),
+    [
+        ("Model Size (B)", "params", 1e9),
+        ("params [M]", "params", 1e6),
+        ("#Params (B)", "params", 1e9),
+        ("params_b", "params", 1e9),
+        ("size_millions", "params", 1e6),
+        ("Pretraining Data Size (T)", "tokens", 1e12),
+        ("FLOPs (1E21)", "flops", 1e21),
+    ],
+)
+def test_units_in_the_name_multiply(name: str, canonical: str, factor: float) -> None:
+    got = read(without("params", **{name: [1.5, 7]})).aggregates
+    assert got[canonical].to_list() == [1.5 * factor, 7 * factor]
+
+
+def test_a_unit_in_the_cell_wins_over_the_one_in_the_name() -> None:
+    got = read(without("params", **{"size (B)": ["350M", "7"]})).aggregates
+    assert got["params"].to_list() == [350e6, 7e9]
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        *(("1.4B", 1.4e9), ("350M", 350e6), ("70m", 70e6), ("7e10", 7e10), ("2 T", 2e12)),
+        *(("1,300,000", 1.3e6), ("125k", 125e3), ("6.7bn", 6.7e9)),
+    ],
+)
+def test_sizes_written_as_text(cell: str, value: float) -> None:
+    got = read(without("params", params=["1B", cell]))
+    assert got.aggregates["params"][1] == value
+    assert "units_read" in codes(got)
+
+
+@pytest.mark.parametrize("cell", ["large", "8x7B", "7B2", "inf", "nan", "-1", "0", "-70M", "1.2.3"])
+def test_words_and_numbers_that_are_no_size_are_refused_with_their_row(
+    tmp_path: Path, cell: str
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f'model,params,score\n"a\nb",1e9,0.5\n\nc,{cell},0.6\n')
+    with pytest.raises(ValueProblem) as e:
+        read(path)
+    assert "t.csv" in str(e.value)
+    assert "'params'" in str(e.value)
+    assert "row 3 (line 5)" in str(e.value) or "row 2 (line 5)" in str(e.value)
+    assert "mend:" in str(e.value)
+
+
+@pytest.mark.parametrize("column", ["tokens", "flops", "step"])
+def test_zero_is_legal_where_training_starts(column: str) -> None:
+    got = read(table(**{column: [0, 10]})).aggregates
+    assert got[column].to_list() == [0, 10]
+    with pytest.raises(ValueProblem, match="below 0"):
+        read(table(**{column: [-1, 10]}))
+
+
+def test_missing_sizes_are_kept_and_counted() -> None:
+    got = read(without("params", params=[None, 1e9]))
+    assert got.aggregates["params"].to_list() == [None, 1e9]
+    assert next(n for n in got.notes if n.code == "scale_missing").count == 1
+
+
+def test_no_scale_names_the_columns_and_a_guess() -> None:
+    frame = table(model_siz=[1e8, 1e9]).drop("params")
+    with pytest.raises(ColumnError, match=r"scale=model_siz"):
+        read(frame)
+    with pytest.raises(ColumnError, match=r"scale=N\b"):
+        read(without("params", N=[1e8, 1e9]))
+    with pytest.raises(ColumnError, match=r"scale=<your column>"):
+        read(frame.select("task", "score"))
+    assert read(frame, need_scale=False).aggregates["params"].null_count() == 2
+    assert read(frame, columns={"scale": "model_siz"}).aggregates["params"][0] == 1e8
+
+
+def test_sizes_are_read_off_names_only_if_all_have_one() -> None:
+    names = ["pythia-1.4b", "opt-125m", "bloom-7b1", "EleutherAI/pythia-70m-deduped"]
+    frame = pl.DataFrame({"model": names, "task": "t", "score": [0.1, 0.2, 0.3, 0.4]})
+    got = read(frame)
+    assert got.aggregates["params"].to_list() == [1.4e9, 125e6, 7.1e9, 70e6]
+    found = next(n for n in got.notes if n.code == "params_from_names")
+    assert (found.level, found.count) == ("warning", 4)
+    for odd in ("gpt-4", "Mixtral-8x7B", "llama-7b-distilled-1b", None):
+        with pytest.raises(ColumnError, match="no column says how large"):
+            read(frame.with_columns(model=pl.Series([*names[:3], odd])))
+
+
+def test_explicit_mapping() -> None:
+    frame = table().rename({"params": "N"}).with_columns(doc=pl.Series(["x", "y"]))
+    got = read(frame, columns={"params": "N"}).aggregates
+    assert got["params"].to_list() == [1e8, 1e9]
+    with pytest.raises(ColumnError, match="did you mean 'N'"):
+        read(frame, columns={"params": "n"})
+    with pytest.raises(OptionError, match="did you mean 'params'"):
+        read(frame, columns={"parms": "N"})
+    with pytest.raises(OptionError):
+        read(frame, columns={"file": "N"})
+
+
+def test_an_explicit_mapping_beats_the_canonical_name_which_is_kept() -> None:
+    got = read(table(real=[3e8, 3e9]), columns={"params": "real"}).aggregates
+    assert got["params"].to_list() == [3e8, 3e9]
+    assert got["params_in_table"].to_list() == [1e8, 1e9]
+
+
+def test_the_exact_name_wins_and_two_aliases_are_refused() -> None:
+    got = read(table(n_params=[1.0, 2.0], dataset=["x", "y"])).aggregates
+    assert got["params"].to_list() == [1e8, 1e9]
+    assert extra_columns(got) == ["dataset", "n_params"]
+    with pytest.raises(ColumnError, match="--columns task="):
+        read(without("task", dataset=["x", "y"], benchmark=["x", "y"]))
+
+
+def test_an_alias_of_the_wrong_type_is_left_alone() -> None:
+    got = read(table(count=["many", "few"], value=["good", "bad"])).aggregates
+    assert extra_columns(got) == ["count", "value"]
+
+
+def test_label_and_response_alone_do_not_make_samples() -> None:
+    assert read(table(label=["A", "B"], idx=[0, 1])).samples.height == 0
+    assert read(table(item=["q", "r"])).samples.height == 2
+
+
+def test_extra_columns_are_kept_and_named() -> None:
+    got = read(table(temperature=[0.0, 1.0], deep=[{"a": 1}, {"a": 2}])).aggregates
+    assert extra_columns(got) == ["deep", "temperature"]
+    assert got["deep"].to_list() == ['{"a":1}', '{"a":2}']
+
+
+def test_a_table_with_its_own_file_and_row_columns_keeps_them() -> None:
+    got = read(table(file=["x", "y"], row=[7, 8])).aggregates
+    assert got["row"].to_list() == [1, 2]
+    assert got["file_in_table"].to_list() == ["x", "y"]
+
+
+def test_the_index_that_pandas_writes_is_no_column(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(",model,params,score\n0,a,1e8,0.1\n1,b,1e9,0.2\n")
+    assert extra_columns(read(path).aggregates) == []
+
+
+# ---------------------------------------------------------------- wide tables
+
+WIDE = {"Model": ["a", "b"], "Model Size (B)": [1, 7], "MMLU": [0.25, 0.5], "ARC-C": [0.3, None]}
+
+
+def test_wide_tables_need_scores_named() -> None:
+    frame = pl.DataFrame(WIDE)
+    with pytest.raises(ColumnError, match=r"--scores MMLU,ARC-C"):
+        read(frame)
+    got = read(frame, scores=["MMLU", "ARC-C"])
+    rows = got.aggregates.select("model", "params", "task", "metric", "score", "row").rows()
+    assert sorted(rows) == [
+        ("a", 1e9, "ARC-C", "score", 0.3, 1),
+        ("a", 1e9, "MMLU", "score", 0.25, 1),
+        ("b", 7e9, "MMLU", "score", 0.5, 2),
+    ]
+    assert "null_score" in codes(got)
+
+
+def test_scores_may_be_patterns_and_must_exist() -> None:
+    frame = pl.DataFrame({"step": [1, 2], "eval/x": [0.1, 0.2], "eval/y": [0.3, 0.4]})
+    assert read(frame, scores=["eval/*"]).aggregates["task"].unique().sort().to_list() == [
+        "eval/x",
+        "eval/y",
+    ]
+    with pytest.raises(ColumnError, match="did you mean 'eval/x'"):
+        read(frame, scores=["eval/x", "evalx"])
+
+
+def test_known_metrics_of_a_wide_table_are_read_by_themselves() -> None:
+    frame = without("score", acc=[0.1, 0.2], acc_stderr=[0.01, 0.02], bleu=[3.0, 9.0])
+    got = read(frame)
+    assert "wide_scores" in codes(got)
+    assert got.aggregates.select("metric", "score", "stderr").sort("metric", "score").rows() == [
+        ("acc", 0.1, 0.01),
+        ("acc", 0.2, 0.02),
+        ("bleu", 3.0, None),
+        ("bleu", 9.0, None),
+    ]
+
+
+def test_a_wide_metric_column_without_tasks_takes_the_files_name(tmp_path: Path) -> None:
+    (tmp_path / "arc.csv").write_text("params,accuracy\n1e8,0.2\n1e9,0.4\n")
+    got = read(tmp_path / "arc.csv").aggregates
+    assert got.select("task", "metric").unique().rows() == [("arc", "accuracy")]
+
+
+def test_a_cell_of_a_wide_table_that_is_no_number_is_named(tmp_path: Path) -> None:
+    (tmp_path / "w.csv").write_text("params,X,Y\n1e8,0.2,0.1\n1e9,oops,0.2\n")
+    with pytest.raises(ValueProblem, match=r"'X', row 2 \(line 3\): is no number: 'oops'"):
+        read(tmp_path / "w.csv", scores=["X", "Y"])
+
+
+def test_no_score_and_no_candidate() -> None:
+    with pytest.raises(ColumnError, match="has no score column"):
+        read(without("score"))
+
+
+def test_defaults() -> None:
+    got = read(pl.DataFrame({"params": [1e8, 1e9], "score": [0.1, 0.2]}))
+    assert got.aggregates.select("task", "metric", "family", "model").unique().rows() == [
+        ("frame", "score", None, None)
+    ]
+    assert {"default_task", "default_metric"} <= codes(got)
