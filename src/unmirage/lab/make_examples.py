@@ -28,7 +28,7 @@ class Plan:
 
 
 PLANS: dict[str, Plan] = {
-    "recall": Plan((4, 8, 12, 16, 24, 32, 40, 48, 56, 64, 80, 96), Recipe(steps=5000)),
+    "recall": Plan((4, 8, 12, 16, 24, 32, 40, 48, 56, 64, 80, 96, 128), Recipe(steps=5000)),
     "multiplication": Plan(
         (4, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80), Recipe(steps=6000, layers=2)
     ),
