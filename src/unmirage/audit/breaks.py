@@ -6,8 +6,7 @@ a smooth law (line or bend) plus one step at an unknown gap between two rungs. E
     D = min over tau of  sum_i log(v_i + g_i^2 tau^2) + (u_i - mu_i)^2 / (v_i + g_i^2 tau^2)  + c,
 
 v_i the sampling variance, tau the noise between rungs on the scale of the law, g_i the slope of its
-link, and c the small-sample correction of Akaike's criterion (Hurvich and Tsai 1989,
-doi:10.1093/biomet/76.2.297). The statistic is
+link, and c = 2k for k fitted numbers (Akaike 1974, doi:10.1109/TAC.1974.1100705). The statistic is
 
     T = min over smooth laws of D  -  min over (law, gap) of D,
 
@@ -22,7 +21,7 @@ there a steep smooth curve and a step are one and the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +61,7 @@ class Breaks:
     statistic: Floats  # (B,) T; -inf where there are too few rungs
     gap: Ints  # (B,) the best step lies between rungs gap and gap + 1
     size: Floats  # (B,) its height on the scale of the law, towards better
+    contrast: Floats  # (B,) that height over what the smooth part changes across the same gap
     unit: tuple[str, ...]  # (B,) that scale: the link of the law with the step
     best: Ints  # (B,) number of the best smooth law
     fits: tuple[Fit, ...]  # (W,) each smooth law on all curves
@@ -74,12 +74,12 @@ def find_breaks(
     laws = LAWS[kind]
     fits = tuple(fit(law, data) for law in laws)
     smooth = np.stack([_criterion(law, f, data) for law, f in zip(laws, fits, strict=True)])
-    stepped, gap, size, unit_of = _best_step(laws, fits, data)
+    stepped, gap, size, contrast, unit_of = _best_step(laws, fits, data)
     t = smooth.min(axis=0) - stepped
-    b = data.u.shape[0]
-    p_value = np.where(np.isfinite(t), 0.0, 1.0)
+    # a step that fits no better than a smooth law is no evidence, however rare it is
+    p_value = np.where(t > 0, 0.0, 1.0)
     for number in range(len(laws)):
-        asked = np.isfinite(t) & (smooth[number] <= smooth.min(axis=0) + _PLAUSIBLE)
+        asked = (t > 0) & (smooth[number] <= smooth.min(axis=0) + _PLAUSIBLE)
         rows = np.flatnonzero(asked)
         p = _p_values(laws, number, fits, data, t, rows, streams, _FIRST)
         again = rows[p <= _STOP]
@@ -87,14 +87,14 @@ def find_breaks(
         p[p <= _STOP] = deep
         p_value[rows] = np.maximum(p_value[rows], p)
     return Breaks(
-        p_value, t, gap, size, tuple(unit_of[i] for i in range(b)), smooth.argmin(0), fits
+        p_value, t, gap, size, contrast, tuple(unit_of), smooth.argmin(axis=0), fits
     )
 
 
 def _penalty(law: Law, m: int, step: bool) -> float:
-    """2k + 2k(k+1)/(M-k-1), k the coefficients, the noise and the step; inf where none is spare."""
+    """2k, k the coefficients, the noise and the step (Akaike); inf where no rung is to spare."""
     k = law.parameters + 1 + int(step)
-    return 2 * k + 2 * k * (k + 1) / (m - k - 1) if m - k - 1 > 0 else np.inf
+    return 2.0 * k if m > k else np.inf
 
 
 def _levels(fitted: Fit) -> Floats:
@@ -117,17 +117,17 @@ def _criterion(law: Law, fitted: Fit, data: Data) -> Floats:
 
 
 def _deviance(data: Data, mean: Floats, slope: Floats, tau: Floats) -> Floats:
-    total = data.variance(mean) + slope**2 * tau[:, None] ** 2
+    total = data.variance(mean) + data.noise_slope(slope) ** 2 * tau[:, None] ** 2
     return np.asarray((np.log(total) + (data.u - mean) ** 2 / total).sum(axis=1))
 
 
 def _best_step(
     laws: Sequence[Law], fits: Sequence[Fit], data: Data
-) -> tuple[Floats, Ints, Floats, list[str]]:
-    """The best law with a step on each curve, fitted in full: criterion, gap, height, link."""
+) -> tuple[Floats, Ints, Floats, Floats, list[str]]:
+    """The best law with a step on each curve: criterion, gap, height, contrast, link."""
     b, m = data.u.shape
     best, gap = np.full(b, np.inf), np.zeros(b, np.int64)
-    size, link = np.full(b, np.nan), [""] * b
+    size, contrast, link = np.full(b, np.nan), np.full(b, np.nan), [""] * b
     for law, fitted in zip(laws, fits, strict=True):
         penalty = _penalty(law, m, step=True)
         if law.basis == PLATEAU or not np.isfinite(penalty):
@@ -140,11 +140,13 @@ def _best_step(
                 won = d < best
                 best = np.where(won, d, best)
                 gap = np.where(won, j, gap)
-                size = np.where(won, again.theta[:, -1], size)
+                height = again.theta[:, -1]
+                rest = np.abs(again.eta[:, j + 1] - again.eta[:, j] - height)
+                size = np.where(won, height, size)
+                contrast = np.where(won, np.abs(height) / np.maximum(rest, 1e-9), contrast)
                 for i in np.flatnonzero(won):
                     link[i] = law.link
-    towards = np.array([-1.0 if name == "log" else 1.0 for name in link])
-    return best, gap, size * towards, link
+    return best, gap, size, contrast, link
 
 
 # ---------------------------------------------------------------- the null distribution
@@ -182,7 +184,10 @@ def simulate(
     for k, row in enumerate(rows):
         rng = streams[row]
         noise = rng.standard_normal((draws, eta.shape[1]))
-        mean, _ = inverse_link(fitted.law.link, eta[k] + fitted.tau[row] * noise)
+        mean, slope = inverse_link(fitted.law.link, eta[k] + fitted.tau[row] * noise)
+        if part.least[k] > 0:
+            missing = np.sqrt(np.maximum(part.least[k] ** 2 - slope**2, 0.0))
+            mean = mean + missing * fitted.tau[row] * rng.standard_normal(mean.shape)
         out[k] = sample(mean, part, k, rng)
     return out
 
@@ -206,7 +211,7 @@ def _statistics(laws: Sequence[Law], truth: Fit, data: Data, rows: Ints, made: F
     m = data.u.shape[1]
     smooth = np.full(made.shape[:2], np.inf)
     stepped = np.full(made.shape[:2], np.inf)
-    centre = Data(data.x, truth.mean[rows], data.n, data.se, data.low, data.high)
+    centre = replace(data, u=truth.mean[rows])
     tau = truth.tau[rows]
     for law in laws:
         penalty = _penalty(law, m, step=False)
@@ -235,7 +240,7 @@ def _law_criteria(
     smooth = np.full(made.shape[:2], np.inf)
     stepped = smooth.copy()
     for level in np.maximum(tau, typical)[None] * _LEVELS[:, None]:
-        sd = np.sqrt(variance + fitted.slope**2 * level[:, None] ** 2)
+        sd = np.sqrt(variance + data.noise_slope(fitted.slope) ** 2 * level[:, None] ** 2)
         pull = (fitted.slope / sd)[:, None, :, None]
         basis, _ = np.linalg.qr(columns * pull)
         r = (residual / sd[:, None])[:, None]  # (B, 1, R, M)

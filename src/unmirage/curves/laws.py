@@ -73,6 +73,8 @@ class Data:
     u (B, M): shares run from 0 at the floor to 1 at the best; positive values are as measured.
     n (B, M): items where each is right or wrong, else NaN; se (B, M): sampling error of u where
     n is NaN. low, high (B,): raw score at u = 0 and at u = 1, which the binomial needs.
+    least (B,): smallest slope with which noise between rungs reaches u. 0 at a floor that nothing
+    can pass; above 0 at a chance level, around which the habits of models scatter.
     """
 
     x: Floats  # (B, M) decades
@@ -81,6 +83,11 @@ class Data:
     se: Floats
     low: Floats
     high: Floats
+    least: Floats
+
+    def noise_slope(self, slope: Floats) -> Floats:
+        """Slope by which the noise between rungs enters u, (B, M)."""
+        return np.maximum(np.abs(slope), self.least[:, None])
 
     def variance(self, u: Floats) -> Floats:
         """Sampling variance of a score whose true value is u, (B, M); broadcasts over u."""
@@ -91,12 +98,17 @@ class Data:
         return np.where(np.isnan(self.n), self.se**2, binomial)
 
     def take(self, rows: Floats | slice | np.ndarray) -> Data:
-        return Data(*(getattr(self, f)[rows] for f in ("x", "u", "n", "se", "low", "high")))
+        return Data(
+            *(getattr(self, f)[rows] for f in ("x", "u", "n", "se", "low", "high", "least"))
+        )
 
     def rungs(self, keep: slice) -> Data:
         """Only some rungs of each curve."""
         return Data(
-            self.x[:, keep], self.u[:, keep], self.n[:, keep], self.se[:, keep], self.low, self.high
+            *(getattr(self, f)[:, keep] for f in ("x", "u", "n", "se")),
+            self.low,
+            self.high,
+            self.least,
         )
 
 
@@ -195,7 +207,8 @@ def _fit_linked(law: Law, data: Data) -> Fit:
     for _ in range(5):
         theta = _iterate(law.link, data, columns, theta, tau, 8)
         mean, slope = inverse_link(law.link, np.einsum("bmp,bp->bm", columns, theta))
-        tau = _tau(data.u - mean, data.variance(mean), slope, law.parameters)
+        noisy = data.noise_slope(slope)
+        tau = _tau(data.u - mean, data.variance(mean), noisy, law.parameters)
     return _finish(law, data, columns, theta, np.full((b, 2), np.nan), tau)
 
 
@@ -206,7 +219,7 @@ def _iterate(
     for _ in range(times):
         eta = np.einsum("bmp,bp->bm", columns, theta)
         mean, slope = inverse_link(link, eta)
-        total = data.variance(mean) + slope**2 * tau[:, None] ** 2
+        total = data.variance(mean) + data.noise_slope(slope) ** 2 * tau[:, None] ** 2
         # a rung may not pull eta further than this in one step: keeps far starts stable
         pull = np.clip((data.u - mean) / _away_from_zero(slope), -6.0, 6.0)
         theta = _solve(columns, slope**2 / total, eta + pull)
@@ -295,7 +308,7 @@ def _finish(
     eta = np.einsum("bmp,bp->bm", columns, theta)
     mean, slope = inverse_link(law.link, eta)
     sampling = data.variance(mean)
-    total = sampling + slope**2 * tau[:, None] ** 2
+    total = sampling + data.noise_slope(slope) ** 2 * tau[:, None] ** 2
     m, k = data.u.shape[1], law.parameters + 1
     deviance = (np.log(total) + (data.u - mean) ** 2 / total).sum(axis=1)
     # with no rung to spare AICc has no meaning; BIC-like penalty keeps the order of laws defined

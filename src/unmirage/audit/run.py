@@ -1,0 +1,280 @@
+"""Records -> Audit: the one way through."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import version
+
+import numpy as np
+
+from unmirage.audit import findings as find
+from unmirage.audit.companion import companion as companion_of
+from unmirage.audit.push import Push, push
+from unmirage.audit.tested import Tested, examine, smooth_line
+from unmirage.audit.verdict import rule
+from unmirage.curves.build import Options, build
+from unmirage.curves.identity import Choice
+from unmirage.curves.uncertainty import bootstrap_weights, stream
+from unmirage.curves.working import from_working
+from unmirage.errors import OptionError
+from unmirage.types import Audit, Curve, Finding, Floats, Judgement, Key, Records
+
+
+def audit(
+    records: Records,
+    *,
+    family: Sequence[str] = (),
+    task: Sequence[str] = (),
+    metric: Sequence[str] = (),
+    scale: str | None = None,
+    where: Mapping[str, str] | None = None,
+    by: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    checkpoint: str = "final",
+    higher_is_better: Sequence[str] = (),
+    lower_is_better: Sequence[str] = (),
+    percent: Sequence[str] = (),
+    items: int | None = None,
+    chance: Mapping[str, float] | None = None,
+    seed: int = 0,
+    draws: int = 1000,
+    level: float = 0.05,
+    progress: Callable[[int, int], None] | None = None,
+) -> Audit:
+    """Audit every (family, task, metric) of the records for a claim of emergence.
+
+    Parameters
+    ----------
+    records
+        from :func:`unmirage.read`.
+    family, task, metric
+        shell patterns (``"arithmetic_*"``); empty means all.
+    scale
+        "params", "flops", "tokens" or "step"; None picks per family.
+    where
+        column -> value that rows must have; ``{"run!": "x"}`` means *other than x*.
+    by, ignore
+        columns to split curves by, or to leave out of what identifies a curve.
+    checkpoint
+        "final", "all" or "step=N".
+    higher_is_better, lower_is_better, percent, items, chance
+        what a table does not say: direction of a metric, scores on 0-100, items behind each score,
+        chance level by task ("*" for all).
+    seed, draws
+        of all resampling: the same seed gives the same audit.
+    level
+        level of the tests behind a verdict.
+
+    Raises
+    ------
+    InputError
+        nothing can be audited; the text names the reason and the mend.
+
+    Examples
+    --------
+    >>> import polars as pl, unmirage
+    >>> table = pl.DataFrame({
+    ...     "family": "demo", "model": [f"m{i}" for i in range(6)], "params": [10.0**i for i in range(6, 12)],
+    ...     "task": "toy", "metric": "acc", "n_samples": 500, "score": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
+    ... })
+    >>> unmirage.audit(unmirage.read(table), draws=200).judgements[0].verdict
+    'smooth'
+    """
+    if draws < 100:
+        raise OptionError(f"{draws} draws are too few for a p-value", mend="--draws 1000")
+    options = Options(
+        family,
+        task,
+        metric,
+        where or {},
+        Choice(scale, by, ignore, checkpoint),
+        higher_is_better,
+        lower_is_better,
+        percent,
+        items,
+        chance or {},
+    )
+    built = build(records, options)
+    total = len(built.curves)
+    done = _Counter(total, progress)
+    tested = examine(built.curves, seed, draws, done)
+    groups: dict[tuple[object, ...], list[Curve]] = defaultdict(list)
+    for c in built.curves:
+        groups[_group(c.key)].append(c)
+    place = {id(c): i for i, c in enumerate(built.curves)}
+    weights = _Weights(seed, draws)
+    siblings = _siblings(built.curves)
+    judged = []
+    for number, curve in enumerate(built.curves):
+        other = companion_of(curve, groups[_group(curve.key)])
+        second = tested.get(place[id(other)]) if other is not None else None
+        judge = _Judge(curve, tested.get(number), other, second, groups[_group(curve.key)])
+        judged.append(judge.run(weights, seed, draws, level, siblings))
+        done(1)
+    settings = {
+        "version": version("unmirage"),
+        "seed": seed,
+        "draws": draws,
+        "level": level,
+        "scale": scale or "chosen per family",
+        "checkpoint": checkpoint,
+        "identity": list(built.identity),
+        "by": list(by),
+        "ignore": list(ignore),
+        "where": dict(where or {}),
+    }
+    return Audit(tuple(judged), built.refused, (*records.notes, *built.notes), settings)
+
+
+class _Counter:
+    """Progress over both halves of the work, as (done, total)."""
+
+    def __init__(self, curves: int, report: Callable[[int, int], None] | None) -> None:
+        self._done, self._total, self._report = 0, 2 * curves, report
+
+    def __call__(self, more: int) -> None:
+        self._done += more
+        if self._report:
+            self._report(self._done, self._total)
+
+
+def _group(key: Key) -> tuple[object, ...]:
+    return (key.family, key.task, key.settings)
+
+
+class _Weights:
+    """Bootstrap weights, one set for all curves over the same items."""
+
+    def __init__(self, seed: int, draws: int) -> None:
+        self._seed, self._draws = seed, draws
+        self._last: tuple[tuple[object, ...], Floats] | None = None
+
+    def of(self, curve: Curve) -> Floats | None:
+        if curve.items is None:
+            return None
+        # the task and its list of items name the stream: models and metrics share it
+        name = (curve.key.task, curve.items.total, curve.items.clusters is not None)
+        if self._last is None or self._last[0] != name or curve.items.clusters is not None:
+            rng = stream(self._seed, "items", *map(str, name))
+            self._last = (name, bootstrap_weights(curve.items, self._draws, rng))
+        return self._last[1]
+
+
+class _Judge:
+    """All findings on one curve, then the rule."""
+
+    def __init__(
+        self,
+        curve: Curve,
+        tested: Tested | None,
+        companion: Curve | None,
+        second: Tested | None,
+        group: Iterable[Curve],
+    ) -> None:
+        self.curve, self.tested, self.second = curve, tested, second
+        self.companion = companion if second is not None else None
+        self.named = {c.facts.name: c for c in group}
+
+    def run(
+        self,
+        weights: _Weights,
+        seed: int,
+        draws: int,
+        level: float,
+        siblings: Mapping[tuple[object, ...], list[Curve]],
+    ) -> Judgement:
+        curve, tested = self.curve, self.tested
+        rng = stream(seed, "shape", curve.key.label(), curve.scale_name)
+        found = [find.movement(curve)]
+        pushed: Push | None = None
+        if tested is not None:
+            drawn = find.resampled(curve, weights.of(curve), rng, draws)
+            found += find.shape_findings(tested, drawn, rng, draws)
+            found += [f for f in (find.predictability(tested), find.break_finding(tested)) if f]
+            pushed = self._push(weights, found)
+            found.append(find.coverage(curve, float(found[4].statistic or np.nan)))
+        found += self._resolution(pushed)
+        found += _seeds(curve, siblings)
+        ruling = rule(curve, self.companion, {f.test: f for f in found}, level)
+        return Judgement(
+            curve.key,
+            curve,
+            ruling.verdict,
+            ruling.explained_by,
+            ruling.because,
+            ruling.would_change,
+            tuple(found),
+            smooth_line(tested) if tested else None,
+            self.companion,
+            smooth_line(self.second) if self.second and self.companion is not None else None,
+            pushed.pushed if pushed else None,
+            curve.notes,
+        )
+
+    def _push(self, weights: _Weights, found: list[Finding]) -> Push | None:
+        if self.companion is None or self.second is None:
+            return None
+        found.append(find.break_finding(self.second, "companion_break"))
+        made = push(self.curve, self.companion, self.second.best, weights.of(self.curve))
+        if made is None:
+            return None
+        apart = None
+        if self.curve.facts.name == "exact_match" and {"cross_entropy", "log_likelihood"} <= {
+            *self.named
+        }:
+            apart = find.dependence(
+                self.curve, self.named["cross_entropy"], self.named["log_likelihood"]
+            )
+        found.append(find.metric_finding(self.curve, self.companion, made, apart))
+        return made
+
+    def _resolution(self, pushed: Push | None) -> list[Finding]:
+        if pushed is not None and pushed.way == "items":
+            expected, source = pushed.pushed, "the smooth companion"
+        elif self.tested is not None:
+            expected, source = from_working(self.curve, self.tested.best.mean[0]), "the smooth law"
+        else:
+            expected, source = self.curve.score, "the curve"
+        made = find.resolution(self.curve, expected, source)
+        return [made] if made else []
+
+
+def _siblings(curves: Sequence[Curve]) -> dict[tuple[object, ...], list[Curve]]:
+    """Curves that differ in nothing but the seed."""
+    out: dict[tuple[object, ...], list[Curve]] = defaultdict(list)
+    for c in curves:
+        out[_but_seed(c.key)].append(c)
+    return out
+
+
+def _but_seed(key: Key) -> tuple[object, ...]:
+    rest = tuple(s for s in key.settings if s[0] != "seed")
+    return (key.family, key.task, key.metric, rest)
+
+
+def _seeds(curve: Curve, siblings: Mapping[tuple[object, ...], list[Curve]]) -> list[Finding]:
+    """How far seeds lie apart at one rung, against the rise of the whole curve."""
+    same = [c for c in siblings[_but_seed(curve.key)] if c is not curve]
+    same = [c for c in same if len(c.scale) == len(curve.scale) and (c.scale == curve.scale).all()]
+    if not same or np.ptp(curve.score) == 0:
+        return []
+    scores = np.stack([curve.score, *(c.score for c in same)])
+    spread = np.ptp(scores, axis=0)
+    i = int(spread.argmax())
+    share = float(spread[i] / np.ptp(scores))
+    text = (
+        f"{len(scores)} seeds differ most at {find.number(curve.scale[i])}: "
+        f"{find.number(scores[:, i].min())} to {find.number(scores[:, i].max())}, "
+        f"{100 * share:.0f} % of the whole rise"
+    )
+    if share >= 0.5:
+        text += "; the outcome is bimodal over seeds there"
+    values = {
+        "scale": float(curve.scale[i]),
+        "share": share,
+        "seeds": len(scores),
+        "bimodal": share >= 0.5,
+        "scores": [float(s) for s in scores[:, i]],
+    }
+    return [Finding("seeds", share, text, None, None, "Zhao et al. 2025", values)]

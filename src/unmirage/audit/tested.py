@@ -1,0 +1,141 @@
+"""The batched part of an audit: laws, breaks and held-out predictions for many curves at once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from scipy import stats
+
+from unmirage.audit.breaks import find_breaks
+from unmirage.curves.laws import LAWS, Data, Fit, fit, predict
+from unmirage.curves.uncertainty import stream
+from unmirage.curves.working import from_working, kind, stack
+from unmirage.types import Curve, Floats, SmoothLine
+
+_BATCH = 256
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """The largest rungs predicted from the smaller ones; axis H of held-out rungs."""
+
+    scale: Floats
+    observed: Floats
+    predicted: Floats
+    low: Floats  # 90 % predictive interval: law, noise between rungs and sampling
+    high: Floats
+    p_value: float  # of the largest rung, two-sided
+
+
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """What the batch found out about one curve. Fits are of this curve alone (B = 1)."""
+
+    curve: Curve
+    data: Data
+    best: Fit  # the smooth law with the best criterion
+    p_break: float
+    statistic: float
+    gap: int
+    size: float
+    contrast: float
+    unit: str
+    held_out: tuple[HeldOut, ...]  # one rung held out, then two
+
+
+def examine(
+    curves: Sequence[Curve], seed: int, draws: int, progress: Callable[[int], None] | None = None
+) -> dict[int, Tested]:
+    """Test every curve that moves; the key is its place in ``curves``."""
+    buckets: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for number, curve in enumerate(curves):
+        if np.ptp(curve.score) > 0:
+            buckets[kind(curve), len(curve.scale)].append(number)
+    done: dict[int, Tested] = {}
+    for (form, _), members in sorted(buckets.items()):
+        for start in range(0, len(members), _BATCH):
+            part = members[start : start + _BATCH]
+            done.update(
+                zip(part, _examine(form, [curves[i] for i in part], seed, draws), strict=True)
+            )
+            if progress:
+                progress(len(part))
+    return done
+
+
+def _examine(form: str, curves: Sequence[Curve], seed: int, draws: int) -> list[Tested]:
+    data = stack(curves)
+    streams = [stream(seed, "break", c.key.label(), c.scale_name) for c in curves]
+    found = find_breaks(form, data, streams, draws)
+    held = [_hold_out(form, curves, data, h) for h in (1, 2)]
+    return [
+        Tested(
+            curve,
+            data.take(np.array([i])),
+            one(found.fits[found.best[i]], i),
+            float(found.p_value[i]),
+            float(found.statistic[i]),
+            int(found.gap[i]),
+            float(found.size[i]),
+            float(found.contrast[i]),
+            found.unit[i],
+            tuple(h[i] for h in held if h is not None),
+        )
+        for i, curve in enumerate(curves)
+    ]
+
+
+def one(fitted: Fit, i: int) -> Fit:
+    """The fit of one curve of a batch, still with a batch axis."""
+    values = {f.name: getattr(fitted, f.name) for f in fields(Fit)}
+    return Fit(**{k: v if k == "law" else v[i : i + 1] for k, v in values.items()})
+
+
+def _hold_out(form: str, curves: Sequence[Curve], data: Data, h: int) -> list[HeldOut] | None:
+    """Fit every law to all but the h largest rungs and predict those with the best."""
+    m = data.u.shape[1]
+    if m - h < 4:
+        return None
+    seen, later = data.rungs(slice(0, m - h)), data.rungs(slice(m - h, m))
+    made = []
+    for law in LAWS[form]:
+        fitted = fit(law, seen)
+        mean, slope, error = predict(fitted, seen, later.x)
+        noise = later.noise_slope(slope) * fitted.tau[:, None]
+        sd = np.sqrt(error**2 + noise**2 + later.variance(mean))
+        spare = max(1, m - h - law.parameters)
+        made.append((fitted.aicc, mean, sd, np.full(len(curves), spare)))
+    best = np.argmin([a for a, *_ in made], axis=0)
+    out = []
+    for i, curve in enumerate(curves):
+        _, mean, sd, spare = made[best[i]]
+        t = stats.t(int(spare[i]))
+        reach = float(t.ppf(0.95)) * sd[i]
+        ends = from_working(curve, np.stack([mean[i] - reach, mean[i] + reach]))
+        ends = np.clip(np.sort(ends, axis=0), curve.facts.low, curve.facts.high)
+        z = float((later.u[i, -1] - mean[i, -1]) / sd[i, -1])
+        out.append(
+            HeldOut(
+                curve.scale[m - h :],
+                curve.score[m - h :],
+                from_working(curve, mean[i]),
+                ends[0],
+                ends[1],
+                float(2 * t.sf(abs(z))),
+            )
+        )
+    return out
+
+
+def smooth_line(tested: Tested, points: int = 60) -> SmoothLine:
+    """The best smooth law on a grid over the rungs, with the 90 % band of its mean."""
+    x = np.linspace(tested.data.x[0, 0], tested.data.x[0, -1], points)[None]
+    mean, _, error = predict(tested.best, tested.data, x)
+    curve = tested.curve
+    band = np.stack([mean[0] - 1.645 * error[0], mean[0] + 1.645 * error[0]])
+    ends = np.clip(np.sort(from_working(curve, band), axis=0), curve.facts.low, curve.facts.high)
+    score = np.clip(from_working(curve, mean[0]), curve.facts.low, curve.facts.high)
+    return SmoothLine(tested.best.law.name, 10.0 ** x[0], score, ends[0], ends[1])
