@@ -62,6 +62,7 @@ class Breaks:
     gap: Ints  # (B,) the best step lies between rungs gap and gap + 1
     size: Floats  # (B,) its height on the scale of the law, towards better
     contrast: Floats  # (B,) that height over what the smooth part changes across the same gap
+    noise: Floats  # (B, M) between rungs, in u, under the better of the two classes
     unit: tuple[str, ...]  # (B,) that scale: the link of the law with the step
     best: Ints  # (B,) number of the best smooth law
     fits: tuple[Fit, ...]  # (W,) each smooth law on all curves
@@ -74,21 +75,25 @@ def find_breaks(
     laws = LAWS[kind]
     fits = tuple(fit(law, data) for law in laws)
     smooth = np.stack([_criterion(law, f, data) for law, f in zip(laws, fits, strict=True)])
-    stepped, gap, size, contrast, unit_of = _best_step(laws, fits, data)
-    t = smooth.min(axis=0) - stepped
+    stepped, gap, size, contrast, noise, unit_of = _best_step(laws, fits, data)
+    least = smooth.min(axis=0)
+    few = ~(np.isfinite(least) & np.isfinite(stepped))
+    t = np.where(few, -np.inf, least - np.where(few, 0.0, stepped))
+    best = smooth.argmin(axis=0)
+    rows = np.arange(len(best))
+    at_best = np.stack([data.noise_slope(f.slope) * f.tau[:, None] for f in fits])[best, rows]
+    noise = np.where((t > 0)[:, None], noise, at_best)
     # a step that fits no better than a smooth law is no evidence, however rare it is
     p_value = np.where(t > 0, 0.0, 1.0)
     for number in range(len(laws)):
-        asked = (t > 0) & (smooth[number] <= smooth.min(axis=0) + _PLAUSIBLE)
+        asked = (t > 0) & (smooth[number] <= least + _PLAUSIBLE)
         rows = np.flatnonzero(asked)
         p = _p_values(laws, number, fits, data, t, rows, streams, _FIRST)
         again = rows[p <= _STOP]
         deep = _p_values(laws, number, fits, data, t, again, streams, draws)
         p[p <= _STOP] = deep
         p_value[rows] = np.maximum(p_value[rows], p)
-    return Breaks(
-        p_value, t, gap, size, contrast, tuple(unit_of), smooth.argmin(axis=0), fits
-    )
+    return Breaks(p_value, t, gap, size, contrast, noise, tuple(unit_of), best, fits)
 
 
 def _penalty(law: Law, m: int, step: bool) -> float:
@@ -123,11 +128,12 @@ def _deviance(data: Data, mean: Floats, slope: Floats, tau: Floats) -> Floats:
 
 def _best_step(
     laws: Sequence[Law], fits: Sequence[Fit], data: Data
-) -> tuple[Floats, Ints, Floats, Floats, list[str]]:
-    """The best law with a step on each curve: criterion, gap, height, contrast, link."""
+) -> tuple[Floats, Ints, Floats, Floats, Floats, list[str]]:
+    """The best law with a step on each curve: criterion, gap, height, contrast, noise, link."""
     b, m = data.u.shape
     best, gap = np.full(b, np.inf), np.zeros(b, np.int64)
     size, contrast, link = np.full(b, np.nan), np.full(b, np.nan), [""] * b
+    noise = np.zeros((b, m))
     for law, fitted in zip(laws, fits, strict=True):
         penalty = _penalty(law, m, step=True)
         if law.basis == PLATEAU or not np.isfinite(penalty):
@@ -144,9 +150,11 @@ def _best_step(
                 rest = np.abs(again.eta[:, j + 1] - again.eta[:, j] - height)
                 size = np.where(won, height, size)
                 contrast = np.where(won, np.abs(height) / np.maximum(rest, 1e-9), contrast)
+                between = data.noise_slope(again.slope) * level[:, None]
+                noise = np.where(won[:, None], between, noise)
                 for i in np.flatnonzero(won):
                     link[i] = law.link
-    return best, gap, size, contrast, link
+    return best, gap, size, contrast, noise, link
 
 
 # ---------------------------------------------------------------- the null distribution

@@ -82,7 +82,8 @@ def movement(curve: Curve) -> Finding:
     i, j, drop = shape.largest_drop(y)
     noise = np.sqrt(errors(curve)[i] ** 2 + errors(curve)[j] ** 2)
     p_drop = min(1.0, m * (m - 1) / 2 * float(stats.norm.sf(drop / noise))) if known else np.nan
-    monotone = not (known and p_drop < 0.01 and drop > 0.05 * float(np.ptp(y)))
+    range_ = float(np.ptp(y))
+    monotone = not (p_drop < 0.01 and drop > 0.05 * range_ if known else drop > 0.25 * range_)
     first = f"from {number(curve.score[0])} at {number(curve.scale[0])}"
     text = f"{first} to {number(curve.score[-1])} at {number(curve.scale[-1])} {curve.scale_name}"
     if known:
@@ -93,7 +94,7 @@ def movement(curve: Curve) -> Finding:
         back = abs(float(curve.score[j] - curve.score[i]))
         text += (
             f"; not monotone: falls back by {number(back)} from {number(curve.scale[i])} to "
-            f"{number(curve.scale[j])}, more than noise"
+            f"{number(curve.scale[j])}" + (", more than noise" if known else "")
         )
     values = {
         "rise": span,
@@ -176,8 +177,7 @@ def _line_families(tested: Tested, rng: np.random.Generator, draws: int) -> Floa
     line = start + slope * x
     if kind(tested.curve) == "share":
         line = np.clip(line, 0.0, 1.0)
-    between = tested.data.noise_slope(tested.best.slope)[0] * tested.best.tau[0]
-    mean = line + between * rng.standard_normal((draws, len(x)))
+    mean = line + tested.noise * rng.standard_normal((draws, len(x)))
     sign = 1.0 if tested.curve.facts.higher_is_better else -1.0
     return from_working(tested.curve, sample(mean, tested.data, 0, rng)) * sign
 
@@ -211,7 +211,8 @@ def predictability(tested: Tested) -> Finding | None:
     return Finding("predictability", error, text, interval, first.p_value, "", {"held_out": held})
 
 
-def break_finding(tested: Tested, name: str = "break") -> Finding:
+def break_finding(tested: Tested, name: str = "break", jump: int | None = None) -> Finding:
+    """The break test; ``jump`` is the gap at which the law's own share of the step is told."""
     curve = tested.curve
     a, b = number(curve.scale[tested.gap]), number(curve.scale[tested.gap + 1])
     what = curve.facts.title
@@ -226,11 +227,17 @@ def break_finding(tested: Tested, name: str = "break") -> Finding:
             f"{number(tested.contrast)} times what the smooth part changes there"
         )
     finite = np.isfinite(tested.statistic)
+    sign = 1.0 if curve.facts.higher_is_better else -1.0
+    j = int(shape.largest_step(sign * curve.score)[0]) if jump is None else jump
+    u, mean = tested.data.u[0], tested.best.mean[0]
+    step = u[j + 1] - u[j]
     values = {
+        "law_share": float((mean[j + 1] - mean[j]) / step) if step else None,
         "law": tested.best.law.name,
         "step_from": float(curve.scale[tested.gap]),
         "step_to": float(curve.scale[tested.gap + 1]),
         "size": tested.size if finite else None,
+        "contrast": tested.contrast if finite else None,
         "unit": tested.unit,
         "noise": float(tested.best.tau[0]),
         "metric": curve.key.metric,

@@ -13,7 +13,7 @@ from unmirage.audit.companion import companion as companion_of
 from unmirage.audit.push import Push, push
 from unmirage.audit.tested import Tested, examine, smooth_line
 from unmirage.audit.verdict import rule
-from unmirage.curves.build import Options, build
+from unmirage.curves.build import Options, build, wanted
 from unmirage.curves.identity import Choice
 from unmirage.curves.uncertainty import bootstrap_weights, stream
 from unmirage.curves.working import from_working
@@ -107,6 +107,8 @@ def audit(
     siblings = _siblings(built.curves)
     judged = []
     for number, curve in enumerate(built.curves):
+        if not wanted(curve.key.metric, options):
+            continue
         other = companion_of(curve, groups[_group(curve.key)])
         second = tested.get(place[id(other)]) if other is not None else None
         judge = _Judge(curve, tested.get(number), other, second, groups[_group(curve.key)])
@@ -215,7 +217,8 @@ class _Judge:
     def _push(self, weights: _Weights, found: list[Finding]) -> Push | None:
         if self.companion is None or self.second is None:
             return None
-        found.append(find.break_finding(self.second, "companion_break"))
+        jump = int(next(f for f in found if f.test == "sharpness").values["gap"])  # type: ignore[call-overload]
+        found.append(find.break_finding(self.second, "companion_break", jump))
         made = push(self.curve, self.companion, self.second.best, weights.of(self.curve))
         if made is None:
             return None

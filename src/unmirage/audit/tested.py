@@ -42,6 +42,7 @@ class Tested:
     gap: int
     size: float
     contrast: float
+    noise: Floats  # (M,) between rungs, in the working unit, with the step where it fits better
     unit: str
     held_out: tuple[HeldOut, ...]  # one rung held out, then two
 
@@ -81,6 +82,7 @@ def _examine(form: str, curves: Sequence[Curve], seed: int, draws: int) -> list[
             int(found.gap[i]),
             float(found.size[i]),
             float(found.contrast[i]),
+            found.noise[i],
             found.unit[i],
             tuple(h[i] for h in held if h is not None),
         )
@@ -116,12 +118,14 @@ def _hold_out(form: str, curves: Sequence[Curve], data: Data, h: int) -> list[He
         reach = float(t.ppf(0.95)) * sd[i]
         ends = from_working(curve, np.stack([mean[i] - reach, mean[i] + reach]))
         ends = np.clip(np.sort(ends, axis=0), curve.facts.low, curve.facts.high)
+        expected = from_working(curve, mean[i])
+        expected = np.clip(expected, curve.facts.low, curve.facts.high)
         z = float((later.u[i, -1] - mean[i, -1]) / sd[i, -1])
         out.append(
             HeldOut(
                 curve.scale[m - h :],
                 curve.score[m - h :],
-                from_working(curve, mean[i]),
+                expected,
                 ends[0],
                 ends[1],
                 float(2 * t.sf(abs(z))),

@@ -32,6 +32,8 @@ SHARE, SHARE_LINK = 0.5, 0.75
 #: a step counts as a break when it is at least this many times what the smooth part of the fit
 #: changes across the same gap
 CONTRAST = 1.0
+#: a gap is wide from this many typical (median) gaps on
+WIDE = 1.5
 #: rungs needed before a break may stand
 MIN_RUNGS = 5
 
@@ -62,13 +64,20 @@ class _Case:
         v = f.values.get(name) if f else None
         return float(v) if isinstance(v, int | float) else np.nan
 
+    def says(self, test: str, name: str) -> bool:
+        f = self.found.get(test)
+        return bool(f is not None and f.values.get(name))
+
     @property
     def moves(self) -> bool:
-        return self.p("movement") < self.level
+        # without sampling errors the scatter about a line is all there is: a jump counts as well
+        known = self.says("movement", "errors_known")
+        return self.p("movement") < self.level or (not known and (self.sharp or self.breaks))
 
     @property
     def sharp(self) -> bool:
-        return self.value("sharpness", "steepness") >= SHARP and self.p("sharpness") < self.level
+        steep = self.value("sharpness", "steepness") >= SHARP and self.p("sharpness") < self.level
+        return steep and not self.says("movement", "inverse")
 
     def _breaks(self, test: str) -> bool:
         """A significant step at least as large as all that the smooth part does in its gap."""
@@ -88,8 +97,11 @@ class _Case:
 
     @property
     def companion_smooth(self) -> bool:
+        """No break, and the smooth law itself makes most of the companion's step at the jump."""
         f = self.found.get("companion_break")
-        return f is not None and f.statistic is not None and not self._breaks("companion_break")
+        if f is None or f.statistic is None or self._breaks("companion_break"):
+            return False
+        return self.value("companion_break", "law_share") >= SHARE
 
     @property
     def metric_explains(self) -> bool:
@@ -101,21 +113,33 @@ class _Case:
         return f.statistic >= SHARE_LINK
 
     @property
+    def hidden(self) -> list[float]:
+        """Items needed at each rung below the jump that the items at hand cannot see."""
+        f = self.found.get("resolution")
+        below = self.value("sharpness", "step_from")
+        rungs: list[dict[str, float]] = list(f.values["floor_rungs"]) if f else []  # type: ignore[call-overload]
+        return [r["needed_n"] for r in rungs if r["hidden"] and r["scale"] <= below]
+
+    @property
     def resolution_explains(self) -> bool:
         """Do most rungs below the jump hide below what the items can see?"""
         below = self.value("sharpness", "gap") + 1
-        return self.value("resolution", "hidden") >= max(1.0, below / 2) and not self.breaks
+        return len(self.hidden) >= max(1.0, below / 2) and not self.breaks
 
     @property
     def coverage_limits(self) -> bool:
-        own = self.found.get("coverage")
-        if own is not None and own.values.get("limiting"):
-            return True
-        gap = self.value(self.evidence, "gap")
-        if not self.evidence_breaks or np.isnan(gap):
-            return False
+        """Does the step in question lie in a gap wider than the others?"""
+        if not self.evidence_breaks:
+            return self.says("coverage", "limiting")
         gaps = np.diff(self.curve.x)
-        return bool(gaps[int(gap)] >= 1.5 * np.median(gaps))
+        return bool(gaps[int(self.value(self.evidence, "gap"))] >= WIDE * np.median(gaps))
+
+    @property
+    def same_place(self) -> bool:
+        """Does the companion break where the score jumps, give or take one gap?"""
+        if self.companion is None:
+            return True
+        return abs(self.value("companion_break", "gap") - self.value("sharpness", "gap")) <= 1
 
     def explanations(self) -> tuple[Explanation, ...]:
         named: list[Explanation] = []
@@ -151,9 +175,10 @@ def _still(case: _Case) -> Ruling:
             f"{at}: with {items} items nothing can be seen",
             "more items, larger models, or a metric that gives credit for parts of an answer",
         )
-    if not case.found["movement"].values["errors_known"]:
-        text = "no trend against scale beyond the noise between the rungs"
-        return Ruling("smooth", (), text, "the number of items (--items N) or their outputs")
+    if not case.says("movement", "errors_known"):
+        text = "no trend against scale beyond the scatter of the rungs, whose sampling error is unknown"
+        change = "the number of items (--items N), a stderr column, or the outputs"
+        return Ruling("undecided", (), text, change)
     return Ruling(
         "smooth",
         (),
@@ -165,9 +190,11 @@ def _still(case: _Case) -> Ruling:
 def _gradual(case: _Case) -> str:
     steep = case.value("sharpness", "steepness")
     text = f"rises gradually, {number(steep)} times as steep as a straight line in log scale"
-    if case.found["movement"].values["inverse"]:
-        text = "gets worse with scale, gradually"
-    if not case.found["movement"].values["monotone"]:
+    if steep >= SHARP:
+        text = f"no sharper than noise makes a straight line ({p_text(case.p('sharpness'))})"
+    if case.says("movement", "inverse"):
+        text = "gets worse with scale"
+    if not case.says("movement", "monotone"):
         text += "; not monotone"
     if (f := case.found.get("break")) and f.statistic is not None:
         text += f"; smooth laws explain it without a step ({p_text(case.p('break'))})"
@@ -186,7 +213,9 @@ def _stands(case: _Case) -> Ruling | None:
     made = share is not None and share.statistic is not None and share.statistic >= 0.8
     if not case.evidence_breaks or made or len(case.curve.scale) < MIN_RUNGS:
         return None
-    if case.coverage_limits or not case.value(case.evidence, "size") > 0:
+    if case.coverage_limits or not case.same_place:
+        return None
+    if not case.value(case.evidence, "size") > 0:
         return None
     f = case.found[case.evidence]
     a, b = (
@@ -205,7 +234,7 @@ def _stands(case: _Case) -> Ruling | None:
             f"no smooth law, pushed through p^L or a logistic curve either, gives the step between "
             f"{a} and {b} ({p_text(f.p_value or 0)}); there are no items to rescore"
         )
-    if not case.found["movement"].values["monotone"]:
+    if not case.says("movement", "monotone"):
         text += "; not monotone: it falls back beyond it"
     return Ruling(
         "survives",
@@ -228,23 +257,18 @@ def _explained(case: _Case) -> Ruling | None:
             f"metric it makes {100 * f.statistic:.0f} % of the jump"
         )
     if "resolution" in named:
-        hidden = int(case.value("resolution", "hidden"))
+        hidden = len(case.hidden)
         items = number(case.value("resolution", "n"))
         reasons.append(f"{hidden} rungs are at the floor where {items} items cannot see them")
-    if not reasons:
+    if case.curve.facts.forcing == "free" and case.curve.facts.linear and "metric" in named:
+        reasons.append("it is free-running: an early error spoils the tokens after it")
+    if not reasons or ("metric" not in named and (hidden < 2 or "coverage" in named)):
         return None
     if "coverage" in named:
         reasons.append("most of the rise falls into one wide gap between rungs")
     change = "a break in the companion metric with more rungs"
     if "metric" not in named:
-        need = [
-            r["needed_n"]
-            for r in case.found["resolution"].values["floor_rungs"]
-            if r["hidden"]  # type: ignore[attr-defined]
-        ]
-        change = (
-            f"{number(min(need))} items that still show nothing at these rungs" if need else change
-        )
+        change = f"{number(min(case.hidden))} items that still show nothing at these rungs"
     return Ruling("mirage", named, "; ".join(reasons), change)
 
 
@@ -277,13 +301,24 @@ def _rest(case: _Case) -> Ruling:
     if case.companion is not None:
         return _companion_rest(case, named)
     inside = case.p("predictability") >= case.level
-    if not case.breaks and (primary(case.curve) or inside):
+    share = case.value("break", "law_share")
+    if not case.breaks and share >= SHARE and (primary(case.curve) or inside):
         law = case.found["break"].values["law"]
         text = f"rises steeply, but along one smooth law ({law}, {p_text(case.p('break'))})"
         if inside and "predictability" in case.found:
             text += ", and the smaller rungs foresee the largest"
         return Ruling("smooth", named, text, f"a rung near {add} that leaves the smooth law")
     what = "the outputs, to rescore them" if case.curve.items is None else "log-probabilities"
+    if not case.breaks and share < SHARE:
+        text = (
+            f"a sharp rise of which the best smooth law makes only {100 * share:.0f} %; the rest could "
+            f"be noise between the rungs ({p_text(case.p('break'))})"
+        )
+        if not case.says("movement", "monotone"):
+            text += "; not monotone"
+        return Ruling(
+            "undecided", named, text, f"other seeds or checkpoints, rungs near {add}, {what}"
+        )
     return Ruling(
         "undecided",
         named,

@@ -136,13 +136,13 @@ def _matching(names: Iterable[str | None], patterns: Sequence[str]) -> list[str]
     return [n for n in known if any(fnmatch.fnmatchcase(n.casefold(), p) for p in low)]
 
 
-def _wanted(name: str, options: Options) -> bool:
+def wanted(name: str, options: Options) -> bool:
     """Is this metric asked for, by name, alias or pattern?"""
-    if not options.metric:
+    if not options.metric or _matching([name], options.metric):
         return True
-    if _matching([name], options.metric):
-        return True
-    return any((f := metrics.facts(p)) is not None and f.name == name for p in options.metric)
+    known = metrics.facts(name)
+    asked = [f.name for p in options.metric if (f := metrics.facts(p)) is not None]
+    return name in asked or (known is not None and bool(_matching([known.name], options.metric)))
 
 
 # ---------------------------------------------------------------- from items
@@ -203,13 +203,9 @@ def _asked_metrics(frame: pl.DataFrame, options: Options) -> list[Metric]:
             if facts is not None and all(facts.name != m.name for m in found):
                 found.append(metrics.reported(name, facts))
     for pattern in options.metric:
-        if not any(_wanted_by(m.name, pattern) for m in found):
+        if not any(wanted(m.name, Options(metric=[pattern])) for m in found):
             metrics.score(metrics.get(pattern), frame)  # refuses with what is missing
     return found
-
-
-def _wanted_by(name: str, pattern: str) -> bool:
-    return _wanted(name, Options(metric=[pattern]))
 
 
 def _direction_of(frame: pl.DataFrame) -> bool | None:
@@ -386,9 +382,8 @@ def _facts(name: str, said: bool | None, options: Options) -> Facts | None:
 def _from_aggregates(frame: pl.DataFrame, options: Options) -> Built:
     if frame.is_empty():
         return Built((), (), (), ())
-    names = frame["metric"].drop_nulls().unique().sort().to_list()
-    frame = frame.filter(pl.col("metric").is_in([n for n in names if _wanted_alias(n, options)]))
-    if frame.is_empty():
+    names = frame["metric"].drop_nulls().unique().to_list()
+    if not any(wanted(n, options) for n in names):
         return Built((), (), (), ())
     groups = group(frame, options.choice)
     notes = list(groups.notes)
@@ -396,17 +391,14 @@ def _from_aggregates(frame: pl.DataFrame, options: Options) -> Built:
         text = "the metric has no name: taken as higher is better (--lower-is-better score)"
         notes.append(Note("warning", "assumed_direction", text))
     percent = _percent_scales(groups.rows, options, notes)
+    if options.items is None:
+        groups.rows = _infer_items(groups.rows, percent, notes)
     curves, refused = [], list(groups.refused)
     parts = groups.rows.partition_by("_curve", as_dict=True, maintain_order=True)
     for (number,), rows in sorted(parts.items()):
         made = _aggregate_curve(groups, int(number), rows, percent, options)
         (curves if isinstance(made, Curve) else refused).append(made)  # type: ignore[arg-type]
     return Built(tuple(curves), tuple(refused), tuple(notes), tuple(groups.identity))
-
-
-def _wanted_alias(name: str, options: Options) -> bool:
-    known = metrics.facts(name)
-    return _wanted(name, options) or (known is not None and _wanted(known.name, options))
 
 
 def _percent_scales(
@@ -425,6 +417,9 @@ def _percent_scales(
         top = float(part["score"].max())  # type: ignore[arg-type]
         if facts is None or facts.high != 1.0 or top <= 1.0 + 1e-9 or top > 100.0 + 1e-9:
             continue
+        if facts.name.startswith(_ON_100):
+            out[str(file), str(task), str(metric)] = "percent"
+            continue
         kinds = set()
         for (_,), curve in part.group_by("_curve"):
             kinds.add(_side_of_one(curve["score"].to_numpy()))
@@ -434,6 +429,71 @@ def _percent_scales(
             text = f"{metric} of {task} is on 0-100 (largest {top:g}): divided by 100"
             notes.append(Note("info", "assumed_percent", text, file=str(file) or None))
     return out
+
+
+#: written on 0-100 by the tools that define them; a value below 1 is then a small score
+_ON_100 = ("bleu", "rouge")
+_MOST_ITEMS = 20_000
+_ENOUGH_SCORES = 8
+
+
+def _infer_items(
+    rows: pl.DataFrame, percent: Mapping[tuple[str, str, str], str], notes: list[Note]
+) -> pl.DataFrame:
+    """Fill n_samples where all scores of a task are whole multiples of one 1/n.
+
+    Only for metrics that are right or wrong on each item. A power of ten is not believed: scores
+    rounded to some digits look like that.
+    """
+    if "n_samples" not in rows.columns:
+        rows = rows.with_columns(pl.lit(None, pl.Float64).alias("n_samples"))
+    keys = [c for c in ("file", "task", "subtask", "metric", "shots", "split") if c in rows.columns]
+    made = []
+    told = 0
+    for _, part in rows.group_by(keys, maintain_order=True):
+        facts = metrics.facts(part["metric"][0])
+        bare = part["n_samples"].null_count() == part.height
+        if facts is not None and facts.binary and bare:
+            unit = percent.get(
+                (
+                    str(part[0, "file"]) if "file" in keys else "",
+                    part[0, "task"] if "task" in keys else "",
+                    part[0, "metric"],
+                )
+            )
+            n = whole_multiple(part["score"].to_numpy() / (100.0 if unit else 1.0))
+            if n:
+                told += 1
+                part = part.with_columns(pl.lit(float(n)).alias("n_samples"))
+        made.append(part)
+    if told:
+        text = (
+            f"the number of items is not given for {told} tasks and settings: taken from their scores, "
+            "which are all whole multiples of 1/n (--items N overrides)"
+        )
+        notes.append(Note("warning", "items_inferred", text, count=told))
+    return pl.concat(made) if made else rows
+
+
+def whole_multiple(scores: Floats) -> int | None:
+    """The smallest n that makes every score a whole number of n-ths, if that is telling.
+
+    >>> whole_multiple(np.array([1, 5, 77, 200, 433, 512, 870, 1300]) / 1319)
+    1319
+    >>> whole_multiple(np.array([0.1, 0.25, 0.31, 0.42, 0.5, 0.61, 0.7, 0.83])) is None
+    True
+    """
+    inner = np.unique(scores[(scores > 0) & (scores < 1)])
+    if len(inner) < _ENOUGH_SCORES:
+        return None
+    tried = np.arange(10, _MOST_ITEMS + 1)
+    for s in inner:
+        off = np.abs(tried * s - np.round(tried * s))
+        tried = tried[off < 1e-6 * np.maximum(tried, 100) ** 0.5]
+        if not len(tried):
+            return None
+    n = int(tried[0])
+    return None if n in (10, 100, 1000, 10_000) else n
 
 
 def _side_of_one(scores: Floats) -> str:

@@ -49,20 +49,21 @@ class Law:
 
 
 LAWS = {
-    "share": tuple(
-        Law(*pair)
-        for pair in (
-            ("loglog", LINE),
-            ("logit", LINE),
-            ("loglog", BEND),
-            ("logit", BEND),
-            ("identity", PLATEAU),
-        )
+    "share": (
+        Law("loglog", LINE),
+        Law("logit", LINE),
+        Law("loglog", BEND),
+        Law("logit", BEND),
+        Law("identity", LINE),
+        Law("identity", PLATEAU),
     ),
-    "positive": tuple(Law(*pair) for pair in (("log", LINE), ("log", BEND), ("identity", PLATEAU))),
-    "free": tuple(
-        Law(*pair) for pair in (("identity", LINE), ("identity", BEND), ("identity", PLATEAU))
+    "positive": (
+        Law("log", LINE),
+        Law("log", BEND),
+        Law("identity", LINE),
+        Law("identity", PLATEAU),
     ),
+    "free": (Law("identity", LINE), Law("identity", BEND), Law("identity", PLATEAU)),
 }
 
 

@@ -11,6 +11,10 @@ from unmirage.types import Curve, Floats
 
 #: slope by which noise between rungs acts at a chance level (a logistic has 0.25 half-way up)
 CHANCE_SLOPE = 0.03
+#: and at a loss, as a share of its range: small losses scatter in nats, not only in per cent
+LOSS = 0.02
+#: and at a bound that no score can pass
+BOUND = 0.01
 
 
 def kind(curve: Curve) -> str:
@@ -83,8 +87,18 @@ def stack(curves: Sequence[Curve]) -> Data:
         np.stack([errors(c) for c in curves]),
         np.array([e[0] for e in ends]),
         np.array([e[1] for e in ends]),
-        np.array([CHANCE_SLOPE if _above_worst(c) else 0.0 for c in curves]),
+        np.array([_least(c) for c in curves]),
     )
+
+
+def _least(curve: Curve) -> float:
+    if _above_worst(curve):
+        return CHANCE_SLOPE
+    return {"share": BOUND, "positive": LOSS, "free": 0.0}[kind(curve)] * _range(curve)
+
+
+def _range(curve: Curve) -> float:
+    return float(np.ptp(to_working(curve))) if kind(curve) == "positive" else 1.0
 
 
 def _above_worst(curve: Curve) -> bool:
