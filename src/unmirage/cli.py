@@ -290,7 +290,8 @@ def metrics(
         from unmirage.report.terminal import metric_table
 
         console = _console()
-        console.print(metric_table(rows, plain=console.options.ascii_only))
+        plain_signs = console.options.ascii_only
+        console.print(metric_table(rows, width=console.width, plain=plain_signs))
 
 
 # ---------------------------------------------------------------- parsing

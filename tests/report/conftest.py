@@ -35,3 +35,9 @@ def many():
 @pytest.fixture(scope="session")
 def empty():
     return fakes.empty()
+
+
+@pytest.fixture(scope="session", name="fakes")
+def made_up():
+    """The module of fakes itself."""
+    return fakes

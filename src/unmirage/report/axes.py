@@ -46,7 +46,7 @@ def ticks(span: Range, about: int = 5) -> list[float]:
         return [low]
     rough = (high - low) / about
     size = 10.0 ** math.floor(math.log10(rough))
-    step = next(m * size for m in (1, 2, 2.5, 5, 10) if m * size >= 0.9 * rough)
+    step = next(m * size for m in (1, 2, 5, 10) if m * size >= 0.75 * rough)
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
     return [round(k * step, 12) for k in range(first, last + 1)]
@@ -58,11 +58,12 @@ def tick_texts(values: list[float]) -> list[str]:
         return []
     if max(map(abs, values)) >= 1e5:
         return [f"{v:.3g}" for v in values]
-    decimals = next(
-        (d for d in range(7) if all(abs(v - round(v, d)) < 1e-9 for v in values)),
-        7,
-    )
-    return [f"{v:,.{decimals}f}" for v in values]
+    return [f"{v:,.{decimals(values)}f}" for v in values]
+
+
+def decimals(values: list[float]) -> int:
+    """How many decimals tell the values apart and show them whole."""
+    return next((d for d in range(7) if all(abs(v - round(v, d)) < 1e-9 for v in values)), 7)
 
 
 def scale_tick_texts(values: list[float], name: str) -> list[str]:
@@ -97,6 +98,22 @@ def score_range(
         low, high = middle - least / 2, middle + least / 2
     room = 0.05 * (high - low)
     return low - room, high + room
+
+
+def label_room(span: Range, score: float | None) -> Range:
+    """The range with room for a line of words outside a rule at that score, near either edge."""
+    low, high = span
+    room = 0.085 * (high - low)
+    if score is None or not low <= score <= high:
+        return span
+    if score - low < room:
+        return score - room, high
+    return (low, score + room) if high - score < room else span
+
+
+def below(span: Range, score: float) -> bool:
+    """Whether the words of a rule at that score stand below it: on the side without points."""
+    return score < (span[0] + span[1]) / 2
 
 
 def _known(*columns: Iterable[float | None] | None) -> list[float]:

@@ -117,8 +117,8 @@ def _card(name: str, j: View) -> dict[str, Any]:
         "models": f"{len(points)} models, {ends[0]} to {ends[-1]} {words.scale_title(scale)}"
         if points
         else "no models",
-        "because": j["because"],
-        "would_change": j["would_change"],
+        "because": text.sentence(j["because"]),
+        "would_change": text.sentence(j["would_change"]),
         "figures": _figures(j),
         "alone": _alone(j),
         "findings": [_finding(f) for f in j["findings"]],
@@ -148,7 +148,8 @@ def _figures(j: View) -> list[dict[str, Any]]:
 
 def _alone(j: View) -> str:
     """Why there is no second panel."""
-    if j["companion"] is not None or (j["curve"]["linear"] and j["curve"]["continuous"]):
+    linear = j["curve"]["linear"] and j["curve"]["continuous"]
+    if j["companion"] is not None or linear or j["verdict"] == "smooth":
         return ""
     if j["curve"]["rescored"]:
         return "The outputs behind these scores hold nothing that a linear metric could score."
@@ -177,7 +178,7 @@ def _kind(curve: View) -> str:
 def _finding(f: View) -> dict[str, str]:
     return {
         "title": words.title_of(f["test"]),
-        "evidence": f["evidence"],
+        "evidence": text.sentence(f["evidence"]),
         "reference": f["reference"],
         "statistic": text.number(f["statistic"]),
         "interval": text.interval(f["interval"]),

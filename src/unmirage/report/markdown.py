@@ -44,7 +44,13 @@ def _row(j: View) -> str:
 
 
 def _section(j: View) -> list[str]:
-    lines = ["", f"## {safe(j['label'])}", "", f"**{j['verdict']}.** {safe(j['because'])}", ""]
+    lines = [
+        "",
+        f"## {safe(j['label'])}",
+        "",
+        f"**{j['verdict']}.** {safe(text.sentence(j['because']))}",
+        "",
+    ]
     if j["would_change"]:
         lines += [f"What would change this: {safe(j['would_change'])}", ""]
     for f in j["findings"]:

@@ -30,11 +30,10 @@ def chart(judgement: Judgement | View) -> Any:
     import altair as alt
 
     j = judgement_view(judgement) if isinstance(judgement, Judgement) else judgement
-    extras = _step(alt, j) + _rules(alt, j)
-    panels = [_panel(alt, j, j["curve"], j["smooth"], j["pushed"], extras, _caption(j, "curve"))]
+    panels = [_panel(alt, j, j["curve"], j["smooth"], j["pushed"], _caption(j, "curve"))]
     if j["companion"] is not None:
         other, line = j["companion"], j["companion_smooth"]
-        panels.append(_panel(alt, j, other, line, None, [], _caption(j, "companion")))
+        panels.append(_panel(alt, j, other, line, None, _caption(j, "companion")))
     title = alt.TitleParams(
         text=text.shorten(f"{j['task']} under {j['metric']}", 60 if len(panels) > 1 else 40),
         subtitle=_subtitle(j, 100 if len(panels) > 1 else 56),
@@ -137,13 +136,18 @@ def _panel(
     curve: View,
     smooth: View | None,
     pushed: list[float | None] | None,
-    extras: list[Any],
     caption: list[str],
 ) -> Any:
     points = [p for p in curve["points"] if p["score"] is not None and p["scale"]]
     across = axes.scale_range([p["scale"] for p in points])
     up = axes.score_range(curve, smooth, pushed)
-    hollow = marks.below_floor(j) if curve is j["curve"] else set()
+    extras: list[Any] = []
+    hollow: set[float] = set()
+    if curve is j["curve"]:
+        rules = _near(j)
+        up = axes.score_range(curve, smooth, pushed, [r.score for r in rules])
+        up = axes.label_room(up, rules[0].score if rules else None)
+        extras, hollow = _step(alt, j) + _rules(alt, j, up), marks.below_floor(j)
     base = alt.Chart(alt.Data(values=_clipped(points, up, hollow)))
     x, y = _x(alt, across, j["scale_name"]), _y(alt, up)
     layers = [*extras, *_line(alt, smooth, up)]
@@ -203,7 +207,7 @@ def _y(alt: Any, up: axes.Range) -> Any:
         "score:Q",
         title=None,
         scale=alt.Scale(domain=list(up), nice=False, zero=False),
-        axis=alt.Axis(values=values),
+        axis=alt.Axis(values=values, format=f",.{axes.decimals(values)}f"),
     )
 
 
@@ -240,22 +244,35 @@ def _step(alt: Any, j: View) -> list[Any]:
     return [mark.encode(x="from:Q", x2="to:Q")]
 
 
-def _rules(alt: Any, j: View) -> list[Any]:
+def _near(j: View) -> list[marks.Rule]:
+    """Rules that do not squeeze the curve by being far from it."""
     scores = [p["score"] for p in j["curve"]["points"] if p["score"] is not None] or [0.0]
     span = max(scores) - min(scores)
-    near = [r for r in marks.rules(j) if min(scores) - span <= r.score <= max(scores) + span]
-    if not near:
+    return [r for r in marks.rules(j) if min(scores) - span <= r.score <= max(scores) + span]
+
+
+def _rules(alt: Any, j: View, up: axes.Range) -> list[Any]:
+    rules = _near(j)
+    if not rules:
         return []
-    lines = alt.Chart(alt.Data(values=[{"score": r.score} for r in near])).mark_rule(
+    first = rules[0].score
+    close = 0.015 * (up[1] - up[0])
+    apart = [r.score for r in rules if r.score == first or abs(r.score - first) > close]
+    lines = alt.Chart(alt.Data(values=[{"score": s} for s in apart])).mark_rule(
         color="#77808c", strokeDash=[6, 4]
     )
-    words_ = " · ".join(r.text for r in sorted(near, key=lambda r: r.score))
-    top = max(r.score for r in near)
-    label = alt.Chart(alt.Data(values=[{"score": top, "text": words_}])).mark_text(
-        align="right", baseline="bottom", dy=-3, dx=-2, color=_DIM, fontSize=11
+    below = axes.below(up, first)
+    said = " · ".join(r.text for r in rules)
+    label = alt.Chart(alt.Data(values=[{"score": first, "text": said}])).mark_text(
+        align="right",
+        baseline="top" if below else "bottom",
+        dy=4 if below else -4,
+        dx=-2,
+        color=_DIM,
+        fontSize=11,
     )
-    edge = alt.value(_WIDTH)
-    return [lines.encode(y="score:Q"), label.encode(y="score:Q", x=edge, text="text:N")]
+    at = {"x": alt.value(_WIDTH), "y": "score:Q", "text": "text:N"}
+    return [lines.encode(y="score:Q"), label.encode(**at)]
 
 
 def _tooltip(alt: Any) -> list[Any]:

@@ -58,6 +58,7 @@ def draw(panel: Panel) -> str:
     span = max(scores) - min(scores)
     near = [r for r in panel.rules if min(scores) - span <= r.score <= max(scores) + span]
     up = axes.score_range(panel.curve, panel.smooth, panel.pushed, [r.score for r in near])
+    up = axes.label_room(up, near[0].score if near else None)
     frame = _Frame(axes.scale_range([p["scale"] for p in points]), up)
     parts = [
         *_grid(frame, panel.scale_name),
@@ -137,21 +138,15 @@ def _step(frame: _Frame, step: tuple[float, float] | None) -> list[str]:
 
 
 def _rules(frame: _Frame, rules: list[Rule]) -> list[str]:
-    """Dashed lines; words of lines that nearly touch are joined."""
-    parts = [f'<path class="f" d="M{LEFT} {frame.y(r.score):.1f}H{WIDTH - RIGHT}"/>' for r in rules]
-    for y, words in _joined([(frame.y(r.score), r.text) for r in rules]):
-        parts.append(_text(WIDTH - RIGHT - 2, y - 5, words, "end", "a k"))
-    return parts
-
-
-def _joined(labels: list[tuple[float, str]]) -> list[tuple[float, str]]:
-    done: list[tuple[float, str]] = []
-    for y, words in sorted(labels):
-        if done and y - done[-1][0] < 15:
-            done[-1] = (done[-1][0], f"{words} · {done[-1][1]}")
-        else:
-            done.append((y, words))
-    return done
+    """Dashed lines, with the words of all of them outside the first."""
+    if not rules:
+        return []
+    heights = [frame.y(r.score) for r in rules]
+    apart = [y for i, y in enumerate(heights) if i == 0 or abs(y - heights[0]) > 3]
+    parts = [f'<path class="f" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>' for y in apart]
+    beside = 13 if axes.below(frame.up, rules[0].score) else -5
+    said = " · ".join(r.text for r in rules)
+    return [*parts, _text(WIDTH - RIGHT - 2, heights[0] + beside, said, "end", "a k")]
 
 
 def _smooth(frame: _Frame, line: View | None) -> list[str]:

@@ -108,7 +108,7 @@ def _family(
     family: str, members: list[View], *, full: bool, plain: bool, header: bool
 ) -> RenderableType:
     table = Table(
-        box=(box.ASCII2 if plain else box.SIMPLE_HEAD) if header else None,
+        box=None,
         show_header=header,
         header_style="dim",
         show_edge=False,
@@ -165,10 +165,10 @@ def _why(j: View, full: bool) -> Text:
     if j["settings"]:
         held = ", ".join(f"{k}={v}" for k, v in j["settings"].items())
         cell.append("  " + text.shorten(held, 60), style="not bold dim")
-    because = text.visible(j["because"], 1000 if full else 240)
+    because = text.sentence(j["because"], 1000 if full else 240)
     cell.append("\n" + because, style="not bold")
     if full and j["would_change"]:
-        cell.append("\nwould change it: " + text.visible(j["would_change"], 1000), "not bold dim")
+        cell.append("\nWould change it: " + text.visible(j["would_change"], 1000), "not bold dim")
     return cell
 
 
@@ -230,7 +230,9 @@ def _notes(audit: View) -> Iterable[RenderableType]:
 # ---------------------------------------------------------------- metrics
 
 
-def metric_table(rows: list[dict[str, Any]], *, plain: bool = False) -> RenderableType:
+def metric_table(
+    rows: list[dict[str, Any]], *, width: int = 80, plain: bool = False
+) -> RenderableType:
     """The registered metrics, as ``unmirage.metrics.table`` describes them."""
     table = Table(
         box=box.ASCII2 if plain else box.SIMPLE_HEAD,
@@ -238,17 +240,22 @@ def metric_table(rows: list[dict[str, Any]], *, plain: bool = False) -> Renderab
         pad_edge=False,
         padding=(0, 2, 0, 0),
     )
-    for heading in ("metric", "range", "chance", "better", "linear", "contin.", "needs"):
-        table.add_column(heading, overflow="fold", no_wrap=heading != "needs")
+    stacked = width < _WIDEST  # then the needs go below the name
+    headings = ("metric", "range", "chance", "better", "linear", "contin.")
+    for heading in headings if stacked else (*headings, "needs"):
+        table.add_column(heading, overflow="fold", no_wrap=heading not in ("metric", "needs"))
     for row in rows:
+        name, needs = Text(text.visible(row["name"]), style="bold"), Text(_needs(row))
+        if stacked:
+            name.append("\n  " + needs.plain.replace(", ", ",\n  "), style="not bold dim")
         table.add_row(
-            Text(text.visible(row["name"]), style="bold"),
+            name,
             _range(row),
             "" if row["chance_of_4"] is None else text.number(row["chance_of_4"]),
             row["direction"],
             "yes" if row["linear"] else "-",
             "yes" if row["continuous"] else "-",
-            Text(_needs(row)),
+            *([] if stacked else [needs]),
         )
     foot = Text("chance: of an item with four choices. ", style="dim")
     foot.append("linear: in the per-token quantity at fixed length. ")

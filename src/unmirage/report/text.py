@@ -44,6 +44,18 @@ def json_safe(text: str) -> str:
     return _HARMFUL.sub(escape, text)
 
 
+def sentence(text: object, limit: int = 2000) -> str:
+    """The text as a sentence: a capital first, a full stop last.
+
+    >>> sentence("rises gradually (p = 1)")
+    'Rises gradually (p = 1).'
+    """
+    clean = visible(text, limit).strip()
+    if not clean:
+        return ""
+    return clean[0].upper() + clean[1:] + ("" if clean[-1] in ".!?…" else ".")
+
+
 def shorten(text: object, width: int) -> str:
     """The text in at most ``width`` characters, cut in the middle: both ends tell names apart.
 

@@ -228,7 +228,7 @@ def to_frame(audit: Audit) -> pl.DataFrame:
     """One row per judgement: its key, the verdict, and the numbers that people sort by."""
     settings = sorted({name for j in audit.judgements for name, _ in j.key.settings})
     fixed = _frame_schema([])
-    named = {s: f"setting:{s}" if s in fixed else s for s in settings}
+    named = {s: _storable(f"setting:{s}" if s in fixed else s) for s in settings}
     rows = [_row(j, named) for j in audit.judgements]
     return pl.DataFrame(rows, schema=_frame_schema(list(named.values())), orient="row")
 
@@ -252,7 +252,7 @@ def _row(j: Judgement, settings: Mapping[str, str]) -> list[Any]:
     rise = None if move is None else _real(move.values.get("rise"))
     known = j.curve.count[~np.isnan(j.curve.count)]
     lowest, highest = (float(score.min()), float(score.max())) if score.size else (None, None)
-    return [
+    values: list[Any] = [
         *(j.key.family, j.key.task, j.key.metric),
         *(held.get(s) for s in settings),
         *(j.curve.scale_name, j.verdict, ", ".join(j.explained_by), j.because, j.would_change),
@@ -262,6 +262,12 @@ def _row(j: Judgement, settings: Mapping[str, str]) -> list[Any]:
         None if j.companion is None else j.companion.key.metric,
         None if j.smooth is None else j.smooth.law,
     ]
+    return [_storable(v) if isinstance(v, str) else v for v in values]
+
+
+def _storable(name: str) -> str:
+    """Lone surrogates cannot be stored as UTF-8; they are written as their escapes."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _from_finding(finding: Finding | None, name: str) -> float | None:
