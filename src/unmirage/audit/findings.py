@@ -215,6 +215,9 @@ def break_finding(tested: Tested, name: str = "break", jump: int | None = None) 
     """The break test; ``jump`` is the gap at which the law's own share of the step is told."""
     curve = tested.curve
     a, b = number(curve.scale[tested.gap]), number(curve.scale[tested.gap + 1])
+    g = tested.gap
+    share = abs(float(curve.score[g + 1] - curve.score[g])) / float(np.ptp(curve.score))
+    fair = float((curve.x[g + 1] - curve.x[g]) / (curve.x[-1] - curve.x[0]))
     what = curve.facts.title
     if not np.isfinite(tested.statistic):
         text = f"{what}: too few rungs ({len(curve.scale)}) to tell a step from a steep smooth law"
@@ -224,7 +227,8 @@ def break_finding(tested: Tested, name: str = "break", jump: int | None = None) 
             f"{what}: smooth laws {verb} the curve without a step ({p_text(tested.p_break)}); "
             f"the best step lies between {a} and {b}, {number(abs(tested.size))} on the "
             f"{tested.unit} scale {'up' if tested.size > 0 else 'down'}, "
-            f"{number(tested.contrast)} times what the smooth part changes there"
+            f"{number(tested.contrast)} times what the smooth part changes there; that gap holds "
+            f"{100 * share:.0f} % of the rise"
         )
     finite = np.isfinite(tested.statistic)
     sign = 1.0 if curve.facts.higher_is_better else -1.0
@@ -232,6 +236,8 @@ def break_finding(tested: Tested, name: str = "break", jump: int | None = None) 
     u, mean = tested.data.u[0], tested.best.mean[0]
     step = u[j + 1] - u[j]
     values = {
+        "rise_share": share,
+        "steepness": share / fair,
         "law_share": float((mean[j + 1] - mean[j]) / step) if step else None,
         "law": tested.best.law.name,
         "step_from": float(curve.scale[tested.gap]),

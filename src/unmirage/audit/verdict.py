@@ -24,7 +24,7 @@ from unmirage.audit.companion import primary
 from unmirage.audit.findings import number, p_text
 from unmirage.types import Curve, Explanation, Finding, Verdict
 
-#: a rise looks sharp when it is this many times as steep as a straight line in log scale
+#: a rise, or a step, looks sharp when it is this many times as steep as a straight line in log scale
 SHARP = 2.5
 #: the metric explains a jump when at least this share of it follows (lower 90 % bound; without
 #: items, where there is no bound, the larger share)
@@ -80,8 +80,9 @@ class _Case:
         return steep and not self.says("movement", "inverse")
 
     def _breaks(self, test: str) -> bool:
-        """A significant step at least as large as all that the smooth part does in its gap."""
-        return self.p(test) < self.level and self.value(test, "contrast") >= CONTRAST
+        """A significant step, as large as all that the smooth part does there, and seen as a jump."""
+        large = self.value(test, "contrast") >= CONTRAST and self.value(test, "steepness") >= SHARP
+        return self.p(test) < self.level and large
 
     @property
     def breaks(self) -> bool:
@@ -196,8 +197,13 @@ def _gradual(case: _Case) -> str:
         text = "gets worse with scale"
     if not case.says("movement", "monotone"):
         text += "; not monotone"
-    if (f := case.found.get("break")) and f.statistic is not None:
-        text += f"; smooth laws explain it without a step ({p_text(case.p('break'))})"
+    f, p = case.found.get("break"), case.p("break")
+    if f is None or f.statistic is None:
+        return text
+    if p < case.level:
+        share = 100 * case.value("break", "rise_share")
+        return f"{text}; a step would fit better ({p_text(p)}), but too small a one: {share:.0f} %"
+    text += f"; smooth laws explain it without a step ({p_text(p)})"
     return text
 
 
