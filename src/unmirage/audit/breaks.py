@@ -10,12 +10,12 @@ link, and c = 2k for k fitted numbers (Akaike 1974, doi:10.1109/TAC.1974.1100705
 
     T = min over smooth laws of D  -  min over (law, gap) of D,
 
-so a step counts only if it beats the best smooth law with its own noise. Its distribution comes from
-families simulated under the smooth law with the same rungs, items and noise (parametric bootstrap),
-in which the gap is chosen anew each time: the place may be chosen after looking (as in the sup-F
-test, Andrews 1993, doi:10.2307/2951764). Where several smooth laws fit about as well, the one that
-gives the largest p-value counts. With too few rungs for a step and noise both, T = -inf and p = 1:
-there a steep smooth curve and a step are one and the same.
+so a step counts only if it beats the best smooth law with its own noise. Its distribution comes
+from families simulated under the smooth law with the same rungs, items and noise (parametric
+bootstrap), in which the gap is chosen anew each time: the place may be chosen after looking (as in
+the sup-F test, Andrews 1993, doi:10.2307/2951764). Where several smooth laws fit about as well, the
+one that gives the largest p-value counts. With too few rungs for a step and noise both, T = -inf
+and p = 1: there a steep smooth curve and a step are one and the same.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _levels(fitted: Fit) -> Floats:
     """(B, L) noise levels on the scale of eta."""
     slope = np.maximum(np.abs(fitted.slope), 1e-9)
     typical = np.median(fitted.sampling / slope, axis=1)
-    return np.maximum(fitted.tau, np.minimum(typical, 10.0))[:, None] * _LEVELS
+    return np.asarray(np.maximum(fitted.tau, np.minimum(typical, 10.0))[:, None] * _LEVELS)
 
 
 def _criterion(law: Law, fitted: Fit, data: Data) -> Floats:
@@ -230,7 +230,7 @@ def _statistics(laws: Sequence[Law], truth: Fit, data: Data, rows: Ints, made: F
         smooth = np.minimum(smooth, d0 + penalty)
         if law.basis != PLATEAU:
             stepped = np.minimum(stepped, d1 + _penalty(law, m, step=True))
-    return smooth - stepped
+    return np.asarray(smooth - stepped)
 
 
 def _law_criteria(

@@ -6,7 +6,7 @@ under the metric. The item response r(c) = E[y | c] is measured from the same ou
 belongs to a whole answer it contains the dependence of the errors within an answer. Now give each
 rung the mean that the smooth law of the companion allows it, and push that through:
 
-    y^_i = mean_s r(c_is * Lhat_i / Lbar_i)      (c_is + Lhat_i - Lbar_i for a companion of any sign)
+    y^_i = mean_s r(c_is * Lhat_i / Lbar_i)     (c_is + Lhat_i - Lbar_i where c has any sign)
 
 The share of the jump explained is (y^_{j+1} - y^_j) / (y_{j+1} - y_j) at the largest step of y. It
 is near 1 where a smooth companion and the metric make the jump, and below 1 where the companion

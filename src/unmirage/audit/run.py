@@ -13,8 +13,9 @@ from unmirage.audit.companion import companion as companion_of
 from unmirage.audit.push import Push, push
 from unmirage.audit.tested import Tested, examine, smooth_line
 from unmirage.audit.verdict import rule
-from unmirage.curves.build import Options, build, wanted
+from unmirage.curves.build import build
 from unmirage.curves.identity import Choice
+from unmirage.curves.options import Options, wanted
 from unmirage.curves.uncertainty import bootstrap_weights, stream
 from unmirage.curves.working import from_working
 from unmirage.errors import OptionError
@@ -75,8 +76,8 @@ def audit(
     --------
     >>> import polars as pl, unmirage
     >>> table = pl.DataFrame({
-    ...     "family": "demo", "model": [f"m{i}" for i in range(6)], "params": [10.0**i for i in range(6, 12)],
-    ...     "task": "toy", "metric": "acc", "n_samples": 500, "score": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
+    ...     "family": "demo", "task": "toy", "metric": "acc", "n_samples": 500,
+    ...     "params": [1e6, 1e7, 1e8, 1e9, 1e10, 1e11], "score": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
     ... })
     >>> unmirage.audit(unmirage.read(table), draws=200).judgements[0].verdict
     'smooth'

@@ -1,16 +1,16 @@
 """From findings to a verdict: a pure function, readable from top to bottom.
 
-    nothing moves                                        -> smooth (undecided where all is at floor)
-    it moves, without a jump                             -> smooth
-    a jump, and a break in the evidence (see below)      -> survives, if >= 5 rungs, no wide gap there
-    a jump that a smooth companion makes by the metric   -> mirage: metric
-    a jump out of rungs that n items cannot see          -> mirage: resolution
-    a jump within a gap wider than the others            -> undecided: coverage
-    a steep rise that smooth laws explain and foresee    -> smooth
-    else                                                 -> undecided
+    nothing moves                                     smooth (undecided where all is at the floor)
+    it moves, without a jump                          smooth
+    a jump, and a break in the evidence               survives, if >= 5 rungs and no wide gap there
+    a jump that a smooth companion makes              mirage: metric
+    a jump out of rungs that n items cannot see       mirage: resolution
+    a jump within a gap wider than the others         undecided: coverage
+    a steep rise that smooth laws explain, foresee    smooth
+    else                                              undecided
 
-The evidence is the companion (a linear or continuous metric of the same outputs) where there is one,
-else the curve itself. The constants below are conventions, chosen before looking at any data.
+The evidence is the companion (a linear or continuous metric of the same outputs) where there is
+one, else the curve itself. The constants below are conventions; docs/log.md tells how they came.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from unmirage.audit.companion import primary
 from unmirage.audit.findings import number, p_text
 from unmirage.types import Curve, Explanation, Finding, Verdict
 
-#: a rise, or a step, looks sharp when it is this many times as steep as a straight line in log scale
+#: a rise, or a step, looks sharp when it is this many times as steep as a straight line
 SHARP = 2.5
 #: the metric explains a jump when at least this share of it follows (lower 90 % bound; without
 #: items, where there is no bound, the larger share)
@@ -80,7 +80,7 @@ class _Case:
         return steep and not self.says("movement", "inverse")
 
     def _breaks(self, test: str) -> bool:
-        """A significant step, as large as all that the smooth part does there, and seen as a jump."""
+        """A significant step, larger than what the smooth part does there, and seen as a jump."""
         large = self.value(test, "contrast") >= CONTRAST and self.value(test, "steepness") >= SHARP
         return self.p(test) < self.level and large
 
@@ -177,7 +177,7 @@ def _still(case: _Case) -> Ruling:
             "more items, larger models, or a metric that gives credit for parts of an answer",
         )
     if not case.says("movement", "errors_known"):
-        text = "no trend against scale beyond the scatter of the rungs, whose sampling error is unknown"
+        text = "no trend beyond the scatter of the rungs, whose sampling error is unknown"
         change = "the number of items (--items N), a stderr column, or the outputs"
         return Ruling("undecided", (), text, change)
     return Ruling(
@@ -223,22 +223,22 @@ def _stands(case: _Case) -> Ruling | None:
         return None
     if not case.value(case.evidence, "size") > 0:
         return None
-    f = case.found[case.evidence]
     a, b = (
         number(case.value(case.evidence, "step_from")),
         number(case.value(case.evidence, "step_to")),
     )
     if case.companion is not None:
         text = (
-            f"{case.companion.facts.title} of the same outputs leaps too: no smooth law explains it "
-            f"without a step between {a} and {b} ({p_text(case.p(case.evidence))})"
+            f"{case.companion.facts.title} of the same outputs leaps too: no smooth law explains "
+            f"it without a step between {a} and {b} ({p_text(case.p(case.evidence))})"
         )
     elif primary(case.curve):
-        text = f"no smooth law explains it without a step between {a} and {b} ({p_text(f.p_value or 0)})"
+        p = p_text(case.p("break"))
+        text = f"no smooth law explains it without a step between {a} and {b} ({p})"
     else:
         text = (
             f"no smooth law, pushed through p^L or a logistic curve either, gives the step between "
-            f"{a} and {b} ({p_text(f.p_value or 0)}); there are no items to rescore"
+            f"{a} and {b} ({p_text(case.p('break'))}); there are no items to rescore"
         )
     if not case.says("movement", "monotone"):
         text += "; not monotone: it falls back beyond it"
@@ -317,8 +317,8 @@ def _rest(case: _Case) -> Ruling:
     what = "the outputs, to rescore them" if case.curve.items is None else "log-probabilities"
     if not case.breaks and share < SHARE:
         text = (
-            f"a sharp rise of which the best smooth law makes only {100 * share:.0f} %; the rest could "
-            f"be noise between the rungs ({p_text(case.p('break'))})"
+            f"a sharp rise of which the best smooth law makes only {100 * share:.0f} %; the rest "
+            f"could be noise between the rungs ({p_text(case.p('break'))})"
         )
         if not case.says("movement", "monotone"):
             text += "; not monotone"
@@ -328,8 +328,8 @@ def _rest(case: _Case) -> Ruling:
     return Ruling(
         "undecided",
         named,
-        "rises sharply; smooth laws allow it, but the smaller rungs do not foresee it, and there is no "
-        "linear metric of the same outputs",
+        "rises sharply; smooth laws allow it, but the smaller rungs do not foresee it, and no "
+        "linear metric of the same outputs is there",
         f"{what}, or a rung near {add}",
     )
 

@@ -19,7 +19,7 @@ Axes: B curves, M rungs, P parameters, G shapes of the plateau.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -105,12 +105,8 @@ class Data:
 
     def rungs(self, keep: slice) -> Data:
         """Only some rungs of each curve."""
-        return Data(
-            *(getattr(self, f)[:, keep] for f in ("x", "u", "n", "se")),
-            self.low,
-            self.high,
-            self.least,
-        )
+        cut = {f: getattr(self, f)[:, keep] for f in ("x", "u", "n", "se")}
+        return replace(self, **cut)
 
 
 @dataclass(frozen=True, eq=False)

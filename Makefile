@@ -1,0 +1,34 @@
+# Two commands for a fresh machine: `make demo` and `make test`. Needs Python 3.11 to 3.13 and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: demo test check examples clean
+
+demo: $(VENV)/base
+	$(BIN)/unmirage demo --html report.html
+
+test: $(VENV)/all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n 2 -q
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "unmirage needs Python 3.11 or newer: make PYTHON=python3.12 demo")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/base: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/all: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lab]'
+	touch $@ $(VENV)/base
+
+# remakes the bundled ladders (about 20 CPU-minutes)
+examples: $(VENV)/all
+	$(BIN)/python -m unmirage.lab.make_examples
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
