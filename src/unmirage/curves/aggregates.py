@@ -38,11 +38,15 @@ def from_aggregates(frame: pl.DataFrame, options: Options) -> Built:
     percent = _percent_scales(groups.rows, options, notes)
     if options.items is None:
         groups.rows = _infer_items(groups.rows, percent, notes)
-    curves, refused = [], list(groups.refused)
+    curves: list[Curve] = []
+    refused = list(groups.refused)
     parts = groups.rows.partition_by("_curve", as_dict=True, maintain_order=True)
     for (number,), rows in sorted(parts.items()):
         made = _aggregate_curve(groups, int(number), rows, percent, options)
-        (curves if isinstance(made, Curve) else refused).append(made)  # type: ignore[arg-type]
+        if isinstance(made, Curve):
+            curves.append(made)
+        else:
+            refused.append(made)
     return Built(tuple(curves), tuple(refused), tuple(notes), tuple(groups.identity))
 
 

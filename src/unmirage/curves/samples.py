@@ -58,7 +58,7 @@ def _cell_columns(frame: pl.DataFrame) -> list[str]:
     own = {*SAMPLE, *PROVENANCE, "_row"}
     known = [c for c in frame.columns if c not in own and not frame.schema[c].is_nested()]
     cell = [c for c in known if c in IDENTITY or c in SETTINGS]
-    item = [c for c in ("item", "repeat", "metric") if c in frame.columns]
+    item: list[str] = [c for c in ("item", "repeat", "metric") if c in frame.columns]
     extras = [c for c in known if c not in cell]
     for c in extras:
         # an attribute of the model (constant within it) may come along: it is checked as a setting
@@ -77,9 +77,8 @@ def _asked_metrics(frame: pl.DataFrame, options: Options) -> list[Metric]:
     found = list(metrics.available(frame))
     if options.metric:
         # those asked for, and what may serve them as companion
-        found = [
-            m for m in found if wanted(m.name, options) or m.facts.linear or m.facts.continuous
-        ]
+        serves = [m for m in found if m.facts.linear or m.facts.continuous]
+        found = [m for m in found if m in serves or wanted(m.name, options)]
     if "metric" in frame.columns and "score" in frame.columns:
         for name in frame["metric"].drop_nulls().unique().sort().to_list():
             facts = facts_of(name, direction_of(frame.filter(pl.col("metric") == name)), options)
@@ -108,7 +107,7 @@ class _Grid:
         rung = np.array([place[c] for c in rows["_cell"].to_list()], dtype=np.int64)
         seen = np.zeros((len(place), len(names)), bool)
         seen[rung, code] = True
-        return cls(rung, code, names, seen.all(axis=0), seen.shape)
+        return cls(rung, code, names, np.asarray(seen.all(axis=0)), seen.shape)
 
 
 def _curves_of_group(
@@ -195,7 +194,7 @@ def _item_curve(
         low, high = exact_interval(items.scores.sum(axis=1), np.full(m, n, float))
     facts = replace(facts, binary=facts.binary or binary) if binary else facts
     said = options.chance.get(key.task, options.chance.get("*", np.nan))
-    notes = ()
+    notes: tuple[Note, ...] = ()
     if items.dropped:
         text = f"{items.dropped} of {items.dropped + n} items left out: not scored in every model"
         notes = (Note("warning", "items_dropped", text, count=items.dropped),)
