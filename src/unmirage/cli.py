@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,7 +78,7 @@ _SEED = typer.Option("--seed", help="Seed of every random draw.", show_default=T
 def audit(
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="PATH...", help="Files or folders: Parquet, CSV, JSON lines."),
+        typer.Argument(metavar="PATH", help="Files or folders: Parquet, CSV, JSON lines."),
     ],
     family: Annotated[
         _Many, typer.Option("--family", "-f", metavar="GLOB", help="Only these families.")
@@ -211,14 +212,16 @@ def _report(
     csv: Path | None = None,
     pictures: Path | None = None,
     every: bool = False,
+    shown: bool = False,
     quiet: bool = False,
 ) -> None:
+    """Write what was asked for, and print the report where it was not ``shown`` already."""
     from unmirage import report
     from unmirage.report.files import write
 
     if json == "-":
         typer.echo(report.to_json(done), nl=False)
-    elif not quiet:
+    elif not (quiet or shown):
         report.show(done, every=every)
     written = [write(html, report.to_html(done))] if html else []
     written += [write(json, report.to_json(done))] if json and json != "-" else []
@@ -238,6 +241,9 @@ def _report(
 
 # ---------------------------------------------------------------- demo
 
+#: The two metrics that the demo tells of; the files that it writes hold all.
+_TOLD = ("exact_match", "cross_entropy")
+
 
 @app.command()
 def demo(
@@ -256,15 +262,17 @@ def demo(
 
         files = [examples.path(name) for name in examples.names()]
         done = _run(files, {}, {"seed": seed}, [html, None if json == "-" else json], quiet)
-        _report(done, html=html, json=json, pictures=pictures, every=every, quiet=quiet)
-        if quiet or json == "-":
-            return
-        console = _console()
-        console.print("\nWhat this shows", style="bold")
-        for paragraph in story(report.view(done)):
-            console.print(f"\n{paragraph}", markup=False, width=min(console.width, 88))
-        hint = "\nDraw it: unmirage demo --html demo.html\nYour own: unmirage audit results/"
-        console.print(hint, style="dim", markup=False)
+        if not quiet and json != "-":
+            told = [j for j in done.judgements if j.key.metric in _TOLD]
+            part = done if every or not told else replace(done, judgements=tuple(told))
+            report.show(part, every=every)
+            console = _console()
+            console.print("\nWhat this shows", style="bold")
+            for paragraph in story(report.view(part)):
+                console.print(f"\n{paragraph}", markup=False, width=min(console.width, 88))
+            more = f"\nAll {len(done.judgements)} curves, drawn: unmirage demo --html demo.html"
+            console.print(f"{more}\nYour own: unmirage audit results/", style="dim", markup=False)
+        _report(done, html=html, json=json, pictures=pictures, every=every, shown=True, quiet=quiet)
 
 
 # ---------------------------------------------------------------- metrics

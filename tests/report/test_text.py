@@ -23,7 +23,7 @@ def test_shown_text_is_harmless_and_short(name, width):
     ("value", "name", "shown"),
     [
         (999.9e6, "params", "1B"),
-        (12_345, "params", "12.3K"),
+        (12_345, "params", "12.3k"),
         (6.9e9, "params", "6.9B"),
         (175e9, "params", "175B"),
         (2e12, "tokens", "2T"),

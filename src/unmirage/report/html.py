@@ -141,7 +141,8 @@ def _figures(j: View) -> list[dict[str, Any]]:
     )
     figures = [_figure(main, "as claimed" if j["companion"] else "")]
     if j["companion"] is not None:
-        other = svg.Panel(j["companion"], j["scale_name"], j["companion_smooth"])
+        jump = marks.step(j, companion=True)
+        other = svg.Panel(j["companion"], j["scale_name"], j["companion_smooth"], step=jump)
         figures.append(_figure(other, f"the same outputs, {_kind(j['companion'])} metric"))
     return figures
 
@@ -165,7 +166,7 @@ def _figure(panel: svg.Panel, detail: str) -> dict[str, Any]:
     unit = f"in {curve['unit']}" if curve["unit"] else ""
     return {
         "title": curve["title"],
-        "detail": " · ".join(part for part in (detail, unit, way) if part),
+        "detail": ", ".join(part for part in (detail, unit, way) if part),
         "svg": Markup(svg.draw(panel)),
         "law": f"line: {panel.smooth['law']}" if panel.smooth else "",
     }

@@ -46,13 +46,20 @@ def rules(judgement: View) -> list[Rule]:
     return drawn
 
 
-def step(judgement: View) -> tuple[float, float] | None:
-    """The two scales between which most of the rise falls, where that is worth showing."""
-    start = real(value_of(judgement, "sharpness", "step_from"))
-    stop = real(value_of(judgement, "sharpness", "step_to"))
-    if start is None or stop is None or not 0 < start < stop or judgement["verdict"] == "smooth":
+def step(judgement: View, *, companion: bool = False) -> tuple[float, float] | None:
+    """The two scales of the jump: the break that survives, else the steepest step of the rise."""
+    if judgement["verdict"] == "smooth":
         return None
-    return start, stop
+    if companion:
+        return _step(judgement, "companion_break") if judgement["verdict"] == "survives" else None
+    jump = _step(judgement, "break") if judgement["verdict"] == "survives" else None
+    return jump or _step(judgement, "sharpness")
+
+
+def _step(judgement: View, test: str) -> tuple[float, float] | None:
+    start = real(value_of(judgement, test, "step_from"))
+    stop = real(value_of(judgement, test, "step_to"))
+    return (start, stop) if start is not None and stop is not None and 0 < start < stop else None
 
 
 def below_floor(judgement: View) -> set[float]:

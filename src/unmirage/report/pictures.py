@@ -141,13 +141,13 @@ def _panel(
     points = [p for p in curve["points"] if p["score"] is not None and p["scale"]]
     across = axes.scale_range([p["scale"] for p in points])
     up = axes.score_range(curve, smooth, pushed)
-    extras: list[Any] = []
+    extras: list[Any] = _step(alt, marks.step(j, companion=True))
     hollow: set[float] = set()
     if curve is j["curve"]:
         rules = _near(j)
         up = axes.score_range(curve, smooth, pushed, [r.score for r in rules])
         up = axes.label_room(up, rules[0].score if rules else None)
-        extras, hollow = _step(alt, j) + _rules(alt, j, up), marks.below_floor(j)
+        extras, hollow = _step(alt, marks.step(j)) + _rules(alt, j, up), marks.below_floor(j)
     base = alt.Chart(alt.Data(values=_clipped(points, up, hollow)))
     x, y = _x(alt, across, j["scale_name"]), _y(alt, up)
     layers = [*extras, *_line(alt, smooth, up)]
@@ -235,8 +235,7 @@ def _dots(alt: Any, points: list[View], curve: View, pushed: list[float | None])
     return alt.Chart(alt.Data(values=rows)).mark_line(**mark).encode(x="scale:Q", y="score:Q")
 
 
-def _step(alt: Any, j: View) -> list[Any]:
-    step = marks.step(j)
+def _step(alt: Any, step: tuple[float, float] | None) -> list[Any]:
     if step is None:
         return []
     rows = alt.Data(values=[{"from": step[0], "to": step[1]}])

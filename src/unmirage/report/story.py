@@ -11,11 +11,13 @@ def story(audit: View) -> list[str]:
     judged = audit["audits"]
     mirages = [j for j in judged if j["verdict"] == "mirage" and "metric" in j["explained_by"]]
     real = [j for j in judged if j["verdict"] == "survives"]
-    told = []
+    told, same = [], set()
     if mirages:
-        told.append(_mirage(max(mirages, key=_clear)))
+        clearest = max(mirages, key=_clear)
+        told.append(_mirage(clearest))
+        same = {clearest["metric"]}  # a fair comparison changes the task alone
     if real:
-        told.append(_real(max(real, key=_clear)))
+        told.append(_real(max(real, key=lambda j: (j["metric"] in same, *_clear(j)))))
     return told
 
 
@@ -62,7 +64,6 @@ def _mirage(j: View) -> str:
 def _real(j: View) -> str:
     title = text.visible(j["curve"]["title"], 60)
     return (
-        f"Not every jump is one. {text.shorten(j['task'], 60)} under {title} goes "
-        f"{_ends(j['curve'])}{_jump(j)}, and no smooth "
-        "law, linear metric or larger test explains that away. Verdict: it survives."
+        f"Not every jump is one. {text.shorten(j['task'], 60)}: under {title} the score goes "
+        f"{_ends(j['curve'])}{_jump(j)}. {text.sentence(j['because'])} Verdict: it survives."
     )

@@ -132,4 +132,4 @@ def scale(value: float | None, name: str = "params") -> str:
     return f"{value / unit:.3g}{sign}"
 
 
-_UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K"))
+_UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
