@@ -164,6 +164,21 @@ def test_explicit_mapping() -> None:
         read(frame, columns={"file": "N"})
 
 
+@pytest.mark.parametrize(
+    "columns", [{"params": "N", "tokens": "N"}, {"params": "N", "scale": "score"}]
+)
+def test_an_explicit_mapping_says_each_thing_once(columns: dict[str, str]) -> None:
+    with pytest.raises(OptionError, match="as two"):
+        read(table(N=[1, 2]), columns=columns)
+
+
+def test_an_empty_scale_column_is_no_scale_column() -> None:
+    frame = table(params=[None, None], model=["x-1b", "x-7b"])
+    assert read(frame).aggregates["params"].to_list() == [1e9, 7e9]
+    with pytest.raises(ColumnError, match="how large"):
+        read(frame.with_columns(model=pl.lit("x")))
+
+
 def test_an_explicit_mapping_beats_the_canonical_name_which_is_kept() -> None:
     got = read(table(real=[3e8, 3e9]), columns={"params": "real"}).aggregates
     assert got["params"].to_list() == [3e8, 3e9]
@@ -257,6 +272,13 @@ def test_a_cell_of_a_wide_table_that_is_no_number_is_named(tmp_path: Path) -> No
     (tmp_path / "w.csv").write_text("params,X,Y\n1e8,0.2,0.1\n1e9,oops,0.2\n")
     with pytest.raises(ValueProblem, match=r"'X', row 2 \(line 3\): is no number: 'oops'"):
         read(tmp_path / "w.csv", scores=["X", "Y"])
+
+
+def test_a_missing_cell_in_a_wide_column_of_a_csv(tmp_path: Path) -> None:
+    (tmp_path / "w.csv").write_text("params,acc,remark\n1e8,0.2,n/a\n1e9,n/a,x\n")
+    got = read(tmp_path / "w.csv").aggregates
+    assert got["score"].to_list() == [0.2]
+    assert got["remark"].to_list() == ["n/a"]
 
 
 def test_no_score_and_no_candidate() -> None:

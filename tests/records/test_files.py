@@ -353,6 +353,32 @@ def test_odd_types_of_parquet(tmp_path: Path) -> None:
     assert got["nested"][0] == "[[1,2]]"
 
 
+class _Column(list[object]):
+    def tolist(self) -> list[object]:
+        return list(self)
+
+
+class _Pandas(dict[str, _Column]):
+    """What is used of a pandas data frame."""
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self)
+
+
+def test_a_pandas_frame_is_read_by_what_it_can_do() -> None:
+    nan = float("nan")
+    given = _Pandas(
+        model=_Column(["a", "b"]), params=_Column([1e8, 1e9]), shots=_Column([5.0, nan])
+    )
+    given["score"] = _Column([0.5, 0.25])
+    got = read(given).aggregates  # type: ignore[arg-type]
+    assert got["shots"].to_list() == [5, None]
+    assert got["score"].to_list() == [0.5, 0.25]
+    lazy = read(SCORES.lazy()).aggregates  # type: ignore[arg-type]
+    assert lazy.equals(read(SCORES).aggregates)
+
+
 # ---------------------------------------------------------------- the store
 
 

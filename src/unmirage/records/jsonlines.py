@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from typing import Any, BinaryIO
 
 import msgspec
@@ -90,13 +91,13 @@ def refuse_utf16(head: bytes, name: str) -> None:
         raise FileProblem("is UTF-16 or UTF-32 text", file=name, mend="save it as UTF-8")
 
 
-def read_lines(stream: BinaryIO, name: str, skip_bad: bool) -> tuple[list[Row], list[Note]]:
-    """The objects of a JSON-lines file with their line numbers.
+def read_lines(stream: BinaryIO, name: str, skip_bad: bool, notes: list[Note]) -> Iterator[Row]:
+    """The objects of a JSON-lines file with their line numbers; ``notes`` grow at the end.
 
     Raises:
         FileProblem: a line that is not a JSON object (skip_bad: left out and counted).
     """
-    decode, rows, bad = Decoder(), [], 0
+    decode, bad = Decoder(), 0
     for number, line in lines(stream, name):
         try:
             value = decode(line)
@@ -112,13 +113,12 @@ def read_lines(stream: BinaryIO, name: str, skip_bad: bool) -> tuple[list[Row], 
                 ) from e
             bad += 1
             continue
-        rows.append((number, value))
-    notes = _replaced_note(decode, name)
+        yield number, value
+    notes += _replaced_note(decode, name)
     if bad:
         notes.append(
             Note("warning", "bad_lines", "lines that are not JSON objects left out", name, bad)
         )
-    return rows, notes
 
 
 def read_list(raw: bytes, name: str) -> tuple[list[Row], list[Note]]:
@@ -154,48 +154,59 @@ def to_frame(rows: Iterable[Row], name: str) -> tuple[pl.DataFrame, pl.Series]:
     """
     numbers: list[int] = []
     columns: dict[str, list[Any]] = {}
-    for at, (number, row) in enumerate(rows):
-        numbers.append(number)
-        for key, value in row.items():
-            cells = columns.setdefault(key, [])
-            cells.extend([None] * (at - len(cells)))
-            cells.append(value)
-        if len(columns) > MAX_COLUMNS:
+    rows = iter(rows)
+    # few dictionaries may live at a time, or collecting garbage takes half of the time
+    while batch := list(islice(rows, 10_000)):
+        values = [row for _, row in batch]
+        keys = dict.fromkeys(chain(columns, chain.from_iterable(values)))
+        if len(keys) > MAX_COLUMNS:
             raise FileProblem(f"has more than {MAX_COLUMNS} columns", file=name)
-    for cells in columns.values():
-        cells.extend([None] * (len(numbers) - len(cells)))
+        for key in keys:
+            cells = columns.setdefault(key, [])
+            cells += [None] * (len(numbers) - len(cells))
+            cells += [row.get(key) for row in values]
+        numbers += [number for number, _ in batch]
     frame = pl.DataFrame([series(key, cells) for key, cells in columns.items()])
     return frame, pl.Series("row", numbers, dtype=pl.Int64)
 
 
 def series(name: str, cells: list[Any]) -> pl.Series:
     """A typed column; what fits no plain type becomes text, nested values JSON text."""
-    kinds = {type(c) for c in cells} - {type(None)}
-    if kinds and kinds <= {list}:
-        inner = {type(v) for c in cells if c is not None for v in c} - {type(None)}
+    kinds = set(map(type, cells)) - {type(None)}
+    if kinds == {list}:
+        inner = [v for c in cells if c is not None for v in c]
         dtype = _dtype(inner)
         if dtype is not None:
-            plain = [c if c is None else [_number(v, dtype) for v in c] for c in cells]
+            plain = [c if c is None else _numbers(c, dtype) for c in cells]
             return pl.Series(name, plain, dtype=pl.List(dtype))
     else:
-        dtype = _dtype(kinds)
+        dtype = _dtype(cells)
         if dtype is not None:
-            return pl.Series(name, [_number(c, dtype) for c in cells], dtype=dtype)
+            return pl.Series(name, _numbers(cells, dtype), dtype=dtype)
     return pl.Series(name, [json_text(c) for c in cells], dtype=pl.String)
 
 
-def _dtype(kinds: set[type]) -> type[pl.DataType] | None:
+def _dtype(cells: list[Any]) -> type[pl.DataType] | None:
+    kinds = set(map(type, cells)) - {type(None)}
     if kinds <= {str}:
         return pl.String
     if kinds == {bool}:
         return pl.Boolean
-    # integers beyond 64 bits are kept as floats: a step or a count never needs them exactly
+    if kinds == {int}:
+        whole = [c for c in cells if c is not None]
+        # beyond 64 bits as floats: a step or a count never needs them exactly
+        return pl.Int64 if min(whole) >= -(2**63) and max(whole) < 2**63 else pl.Float64
     return pl.Float64 if kinds <= {int, float} else None
 
 
-def _number(value: Any, dtype: type[pl.DataType]) -> Any:
-    if dtype is not pl.Float64 or value is None:
-        return value
+def _numbers(cells: list[Any], dtype: type[pl.DataType]) -> list[Any]:
+    """The cells; whole numbers among floats as floats."""
+    if dtype is not pl.Float64 or set(map(type, cells)) <= {float, type(None)}:
+        return cells
+    return [None if c is None else _float(c) for c in cells]
+
+
+def _float(value: float) -> float:
     try:
         return float(value)
     except OverflowError:

@@ -80,7 +80,7 @@ def read(
 
 
 def _as_list(paths: Any) -> list[Any]:
-    if isinstance(paths, (str, Path)) or hasattr(paths, "columns"):
+    if isinstance(paths, (str, Path, pl.LazyFrame)) or hasattr(paths, "columns"):
         return [paths]
     if isinstance(paths, (bytes, bytearray)) or not isinstance(paths, Iterable):
         what = f"{type(paths).__name__} is neither a path nor a data frame"
@@ -135,7 +135,7 @@ def _guess(s: pl.Series) -> pl.Series:
     # 007 is a name, not the number 7
     if seen.str.contains(r"^\s*[-+]?0\d").any():
         return s
-    if seen.str.contains(r"^[-+]?\d{1,18}$").all():
+    if seen.str.contains(r"^-?\d{1,18}$").all():
         return s.cast(pl.Int64)
     parsed = number(s)
     if not parsed.bad.any() and not parsed.guessed and parsed.values.null_count() == s.null_count():

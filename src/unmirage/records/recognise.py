@@ -82,7 +82,7 @@ def check_left_sides(columns: Mapping[str, str]) -> dict[str, str]:
     """``columns`` with "scale" as params.
 
     Raises:
-        OptionError: a left side that is no canonical column.
+        OptionError: a left side that is no canonical column, or one column named twice.
     """
     known = [*CANONICAL_SAMPLES, *CANONICAL_AGGREGATES, "scale"]
     for left in columns:
@@ -91,9 +91,10 @@ def check_left_sides(columns: Mapping[str, str]) -> dict[str, str]:
             listed = ", ".join(dict.fromkeys(known))
             mend = f"did you mean {guess!r}?" if guess else f"known: {listed}"
             raise OptionError(f"--columns: {left!r} is not a column that unmirage knows", mend=mend)
-    out = dict(columns)
-    if "scale" in out:
-        out.setdefault("params", out.pop("scale"))
+    out = {("params" if c == "scale" else c): theirs for c, theirs in columns.items()}
+    if len(out) < len(columns) or len(set(out.values())) < len(out):
+        what = "--columns: two columns are given as one, or one as two"
+        raise OptionError(what, mend="name each column once")
     return out
 
 

@@ -39,7 +39,8 @@ def with_scale(seen: Recognised, need: bool) -> Recognised:
     """
     table = seen.table
     frame = table.frame
-    if any(c in frame.columns for c in SCALE_COLUMNS):
+    there = (c for c in SCALE_COLUMNS if c in frame.columns)
+    if any(frame[c].null_count() < frame.height for c in there):
         return seen
     if "model" in frame.columns and frame["model"].dtype == pl.String:
         names = frame["model"].unique().to_list()

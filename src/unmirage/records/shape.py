@@ -88,11 +88,18 @@ def candidates(seen: Recognised) -> list[str]:
     return [
         c
         for c in frame.columns
-        if c not in known
-        and not c.lower().endswith(_STDERR_ENDINGS)
-        and (frame[c].dtype.is_numeric() or frame[c].dtype == pl.Boolean)
-        and frame[c].null_count() < frame.height
+        if c not in known and not c.lower().endswith(_STDERR_ENDINGS) and _holds_numbers(frame[c])
     ]
+
+
+def _holds_numbers(s: pl.Series) -> bool:
+    """Whether every cell is a number, a truth value or missing, and some are not missing."""
+    if not (s.dtype.is_numeric() or s.dtype in (pl.Boolean, pl.String)):
+        return False
+    if s.dtype == pl.String and number(s.drop_nulls().head(100)).bad.any():
+        return False  # long texts need not be looked at one by one
+    parsed = number(s)
+    return not parsed.bad.any() and parsed.values.null_count() < s.len()
 
 
 def _known_metric(column: str) -> bool:

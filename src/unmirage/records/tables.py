@@ -18,6 +18,7 @@ from unmirage.records.jsonlines import (
     read_lines,
     read_list,
     refuse_utf16,
+    series,
     to_frame,
 )
 from unmirage.records.sniff import Source
@@ -57,10 +58,20 @@ def from_frame(frame: Any, name: str = FRAME_NAME) -> Table:
         if isinstance(frame, pl.LazyFrame):
             frame = frame.collect()
         elif not isinstance(frame, pl.DataFrame):
-            frame = pl.from_pandas(frame)
+            frame = _from_pandas(frame)
         if frame.height == 0 or frame.width == 0:
             raise FileProblem("holds no rows", file=name)
         return _table(name, "frame", plain(frame))
+
+
+def _from_pandas(frame: Any) -> pl.DataFrame:
+    """By way of lists: neither pandas nor pyarrow is needed here, and NaN, NA and NaT are null."""
+
+    def cell(value: Any) -> Any:
+        return None if type(value).__name__ in ("NAType", "NaTType") or value != value else value
+
+    names = list(frame.columns)
+    return pl.DataFrame([series(str(c), [cell(v) for v in frame[c].tolist()]) for c in names])
 
 
 def _table(name: str, stem: str, frame: pl.DataFrame, notes: tuple[Note, ...] = ()) -> Table:
@@ -105,10 +116,12 @@ def _json(source: Source, skip_bad: bool) -> Table:
             if len(raw) > MAX_LIST:
                 mend = "write one record a line in a .jsonl file"
                 raise FileProblem("is larger than 1 GiB", file=source.name, mend=mend)
-            rows, notes = read_list(raw, source.name)
+            listed, notes = read_list(raw, source.name)
+            frame, numbers = to_frame(listed, source.name)
         else:
-            rows, notes = read_lines(stream, source.name, skip_bad)
-    frame, numbers = to_frame(rows, source.name)
+            notes = []
+            rows = read_lines(stream, source.name, skip_bad, notes)
+            frame, numbers = to_frame(rows, source.name)
     return Table(source.name, source.stem, frame, numbers, tuple(notes))
 
 
