@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-import unmirage.audit
+import unmirage.auditing
 import unmirage.records
 from unmirage import cli
 from unmirage.errors import ColumnError
@@ -53,7 +53,7 @@ def library(monkeypatch, tmp_path):
         return seen.answer
 
     monkeypatch.setattr(unmirage.records, "read", read)
-    monkeypatch.setattr(sys.modules["unmirage.audit"], "audit", audit)
+    monkeypatch.setattr(sys.modules["unmirage.auditing"], "audit", audit)
     return seen
 
 

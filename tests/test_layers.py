@@ -16,8 +16,8 @@ BELOW = {
     "metrics": {"errors", "registry", "types", "records"},
     "examples": {"errors"},
     "curves": {"errors", "registry", "types", "records", "metrics"},
-    "audit": {"errors", "registry", "types", "records", "metrics", "curves"},
-    "report": {"errors", "registry", "types", "records", "metrics", "curves", "audit"},
+    "auditing": {"errors", "registry", "types", "records", "metrics", "curves"},
+    "report": {"errors", "registry", "types", "records", "metrics", "curves", "auditing"},
     "lab": {"errors", "registry", "types", "records", "metrics", "examples"},
 }
 

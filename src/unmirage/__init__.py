@@ -5,14 +5,44 @@
 ['audit', 'read', 'write_report']
 """
 
-from importlib.metadata import version
+from __future__ import annotations
 
-from unmirage.audit import audit
-from unmirage.errors import UnmirageError
-from unmirage.records import read
-from unmirage.report import write_report
-from unmirage.types import Audit, Records
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__version__ = version("unmirage")
+if TYPE_CHECKING:
+    from unmirage.auditing.run import audit
+    from unmirage.errors import UnmirageError
+    from unmirage.records.read import read
+    from unmirage.report import write_report
+    from unmirage.types import Audit, Records
+
+    __version__: str
 
 __all__ = ["Audit", "Records", "UnmirageError", "__version__", "audit", "read", "write_report"]
+
+_HOME = {
+    "Audit": "unmirage.types",
+    "Records": "unmirage.types",
+    "UnmirageError": "unmirage.errors",
+    "audit": "unmirage.auditing.run",
+    "read": "unmirage.records.read",
+    "write_report": "unmirage.report",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name when it is first used, so that the command line starts at once."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("unmirage")
+    if name not in _HOME:
+        raise AttributeError(f"module 'unmirage' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -193,7 +193,7 @@ def _run(
     targets: Sequence[Path | str | None],
     quiet: bool,
 ) -> Audit:
-    from unmirage.audit import audit as judge
+    from unmirage.auditing import audit as judge
     from unmirage.records import read
 
     records: Records = read(list(paths), **reading)

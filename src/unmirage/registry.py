@@ -45,7 +45,7 @@ class Registry(Generic[T]):
         self._aliases.update(dict.fromkeys(aliases, name))
 
     def _load(self) -> None:
-        if not self._loaded:
+        if not self._loaded and self._group is not None:
             self._loaded = True
             for point in entry_points(group=self._group):
                 self.add(point.name, point.load())

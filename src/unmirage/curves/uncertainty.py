@@ -59,20 +59,21 @@ def stream(seed: int, *names: str) -> np.random.Generator:
 
 
 def bootstrap_weights(items: Items, draws: int, rng: np.random.Generator) -> Floats:
-    """Weights of the paired bootstrap, (R, S): each row a resample of items or whole clusters.
+    """Weights of the paired bootstrap, (R, total): each row a resample of items or whole clusters.
 
-    The weights are drawn for the list that all models and metrics of a task share, so the same item
-    gets the same weight everywhere. Rows sum to 1.
+    They are drawn for the list of items that all models and metrics of a task share, so the same
+    item gets the same weight everywhere; a curve takes the columns ``items.position``.
     """
-    total = items.total
     if items.clusters is None:
-        counts = rng.multinomial(total, np.full(total, 1 / total), size=draws).astype(float)
-    else:
-        names, code = np.unique(items.clusters, return_inverse=True)
-        share = np.full(len(names), 1 / len(names))
-        counts = rng.multinomial(len(names), share, size=draws).astype(float)[:, code]
-    here = counts[:, items.position]
-    # a resample that misses every scored item: rare and only with few items; count all once
-    empty = here.sum(axis=1) == 0
-    here[empty] = 1.0
-    return np.asarray(here / here.sum(axis=1, keepdims=True))
+        total = items.total
+        return rng.multinomial(total, np.full(total, 1 / total), size=draws).astype(float)
+    names, code = np.unique(items.clusters, return_inverse=True)
+    share = np.full(len(names), 1 / len(names))
+    return np.asarray(rng.multinomial(len(names), share, size=draws).astype(float)[:, code])
+
+
+def weighted_means(weights: Floats, scores: Floats) -> Floats:
+    """Means of (M, S) scores under (R, S) weights, (R, M); NaN where a row has no weight."""
+    total = weights.sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((weights / np.where(total > 0, total, np.nan)) @ scores.T)

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unmirage.audit.companion import primary
-from unmirage.audit.findings import number, p_text
+from unmirage.auditing.companion import primary
+from unmirage.auditing.findings import number, p_text
 from unmirage.types import Curve, Explanation, Finding, Verdict
 
 #: a rise, or a step, looks sharp when it is this many times as steep as a straight line
-SHARP = 2.5
+SHARP = 2.0
 #: the metric explains a jump when at least this share of it follows (lower 90 % bound; without
 #: items, where there is no bound, the larger share)
 SHARE, SHARE_LINK = 0.5, 0.75
@@ -34,6 +34,8 @@ SHARE, SHARE_LINK = 0.5, 0.75
 CONTRAST = 1.0
 #: a gap is wide from this many typical (median) gaps on
 WIDE = 1.5
+#: a gap that holds this share of the rise and is too wide can hide a jump
+HIDES = 0.8
 #: rungs needed before a break may stand
 MIN_RUNGS = 5
 
@@ -95,6 +97,16 @@ class _Case:
     @property
     def evidence_breaks(self) -> bool:
         return self._breaks(self.evidence)
+
+    @property
+    def jumps(self) -> bool:
+        """Does it look like a jump, or could one hide in a wide gap that holds the rise?"""
+        hides = self.says("coverage", "limiting") and not self.says("movement", "inverse")
+        return (
+            self.sharp
+            or self.breaks
+            or (hides and self.value("sharpness", "one_step_share") >= HIDES)
+        )
 
     @property
     def companion_smooth(self) -> bool:
@@ -160,7 +172,7 @@ def rule(
     case = _Case(curve, companion, found, level)
     if not case.moves:
         return _still(case)
-    if not (case.sharp or case.breaks):
+    if not case.jumps:
         return Ruling("smooth", (), _gradual(case), _more_to_see(case))
     return _stands(case) or _explained(case) or _rest(case)
 

@@ -1,5 +1,5 @@
 """Curves -> Audit: shape, break, metric, resolution, coverage, verdict."""
 
-from unmirage.audit.run import audit
+from unmirage.auditing.run import audit
 
 __all__ = ["audit"]

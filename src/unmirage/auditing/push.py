@@ -88,7 +88,8 @@ def _by_items(
     moved = c[None] * factors[..., None] if by_ratio else c[None] + factors[..., None]
     tried = np.interp(moved, knots, values)
     w = weights[:, common]
-    w = w / np.maximum(w.sum(axis=1, keepdims=True), 1e-300)
+    w = w[w.sum(axis=1) > 0]
+    w = w / w.sum(axis=1, keepdims=True)
     mean_draws, y_draws = w @ c.T, w @ y.T  # (R, M)
     target_draws = _smooth_again(companion, fitted, mean_draws)
     wanted = target_draws / mean_draws if by_ratio else target_draws - mean_draws

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from scipy import stats
 
-from unmirage.audit.breaks import find_breaks
+from unmirage.auditing.breaks import find_breaks
 from unmirage.curves.laws import LAWS, Data, Fit, fit, predict
 from unmirage.curves.uncertainty import stream
 from unmirage.curves.working import from_working, kind, stack

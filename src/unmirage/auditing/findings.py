@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from unmirage.audit import shape
-from unmirage.audit.breaks import sample, simulate
-from unmirage.audit.push import Push
-from unmirage.audit.tested import Tested
+from unmirage.auditing import shape
+from unmirage.auditing.breaks import sample, simulate
+from unmirage.auditing.push import Push
+from unmirage.auditing.tested import Tested
+from unmirage.curves.uncertainty import weighted_means
 from unmirage.curves.working import errors, from_working, is_binomial, kind, to_working
 from unmirage.types import Curve, Finding, Floats
 
@@ -45,9 +46,8 @@ def resampled(curve: Curve, weights: Floats | None, rng: np.random.Generator, dr
     else from the sampling error of each score.
     """
     if curve.items is not None and weights is not None:
-        w = weights[:, curve.items.position]
-        w = w / np.maximum(w.sum(axis=1, keepdims=True), 1e-300)
-        return np.asarray(w @ curve.items.scores.T)
+        drawn = weighted_means(weights[:, curve.items.position], curve.items.scores)
+        return drawn[np.isfinite(drawn).all(axis=1)]
     if is_binomial(curve):
         n = curve.count.astype(np.int64)
         share = (curve.score * n + 0.5) / (n + 1.0)
@@ -206,9 +206,16 @@ def predictability(tested: Tested) -> Finding | None:
         f"{number(first.scale[-1])}; measured {number(first.observed[-1])}, "
         f"{'inside' if inside else 'outside'}"
     )
-    error = float(first.observed[-1] - first.predicted[-1])
     interval = (float(first.low[-1]), float(first.high[-1]))
-    return Finding("predictability", error, text, interval, first.p_value, "", {"held_out": held})
+    return Finding(
+        "predictability",
+        float(first.predicted[-1]),
+        text,
+        interval,
+        first.p_value,
+        "",
+        {"held_out": held, "observed": float(first.observed[-1])},
+    )
 
 
 def break_finding(tested: Tested, name: str = "break", jump: int | None = None) -> Finding:

@@ -8,11 +8,11 @@ from importlib.metadata import version
 
 import numpy as np
 
-from unmirage.audit import findings as find
-from unmirage.audit.companion import companion as companion_of
-from unmirage.audit.push import Push, push
-from unmirage.audit.tested import Tested, examine, smooth_line
-from unmirage.audit.verdict import rule
+from unmirage.auditing import findings as find
+from unmirage.auditing.companion import companion as companion_of
+from unmirage.auditing.push import Push, push
+from unmirage.auditing.tested import Tested, examine, smooth_line
+from unmirage.auditing.verdict import rule
 from unmirage.curves.build import build
 from unmirage.curves.identity import Choice
 from unmirage.curves.options import Options, wanted

@@ -1,0 +1,49 @@
+"""How much of a jump follows from a smooth companion."""
+
+import numpy as np
+import pytest
+
+import unmirage
+from tests.auditing.families import answers
+from unmirage.auditing.push import item_response
+
+SMOOTH = np.exp(np.linspace(1.1, -1.9, 9))
+BROKEN = np.r_[np.full(5, 2.2), np.full(5, 0.03)] * np.exp(-0.03 * np.arange(10))
+
+
+def judged(samples, metric="exact_match", **more):
+    audit = unmirage.audit(unmirage.read(samples), metric=[metric], draws=300, **more)
+    return audit.judgements[0]
+
+
+def test_item_response_is_monotone_and_exact_for_a_step():
+    rng = np.random.default_rng(0)
+    c = rng.normal(size=500)
+    knots, values = item_response(c, (c > 0.3).astype(float))
+    assert (np.diff(values) >= 0).all()
+    np.testing.assert_array_equal(np.interp(c, knots, values), c > 0.3)
+    knots, values = item_response(c, (c < 0.3).astype(float))
+    assert (np.diff(values) <= 0).all()
+
+
+def test_a_smooth_companion_explains_the_jump_of_exact_match():
+    found = judged(answers(SMOOTH, items=1500, tokens=8)).finding("metric")
+    assert found.values["companion"] == "cross_entropy"
+    assert found.statistic == pytest.approx(1, abs=0.15)
+    low, high = found.interval
+    assert low <= found.statistic <= high
+
+
+def test_a_broken_companion_does_not():
+    j = judged(answers(BROKEN, items=1500))
+    assert j.finding("metric").statistic < 0.5
+    assert j.finding("companion_break").p_value < 0.05
+
+
+def test_dependence_within_an_answer_is_measured():
+    """With equal difficulty answers of 5 tokens count like 5; with unequal ones like fewer."""
+    alone = judged(answers(SMOOTH, items=3000, dependence=0.0)).finding("metric")
+    together = judged(answers(SMOOTH, items=3000, dependence=1.2)).finding("metric")
+    assert alone.values["length"] == 5
+    assert alone.values["effective_length"] == pytest.approx(5, abs=0.6)
+    assert together.values["effective_length"] < alone.values["effective_length"] - 0.7
