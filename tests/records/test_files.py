@@ -205,6 +205,7 @@ def test_empty_files(tmp_path: Path, ending: str) -> None:
         ("t.json", "[1, 2]"),
         ("t.json", '[{"a": 1}'),
         ("t.json", "null"),
+        ("t.json", '{\n  "a": 1\n}'),
         ("t.jsonl", "\n\n"),
         ("t.jsonl", "[1]\n"),
         ("t.jsonl", "{}\n"),

@@ -121,7 +121,13 @@ def _json(source: Source, skip_bad: bool) -> Table:
         else:
             notes = []
             rows = read_lines(stream, source.name, skip_bad, notes)
-            frame, numbers = to_frame(rows, source.name)
+            try:
+                frame, numbers = to_frame(rows, source.name)
+            except FileProblem as e:
+                if source.kind != "json":
+                    raise
+                what = f"is neither a list of records nor JSON lines ({e.what})"
+                raise FileProblem(what, file=source.name, where=e.where, mend=e.mend) from e
     return Table(source.name, source.stem, frame, numbers, tuple(notes))
 
 
