@@ -9,15 +9,16 @@ import importlib.util
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.queues import Queue
 from pathlib import Path
-from queue import Queue
 
 import polars as pl
 
-from unmirage.errors import ExtraMissing
+from unmirage.errors import ExtraMissing, UnmirageError
 from unmirage.lab.recipe import Recipe, Rung
 
 ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -103,11 +104,12 @@ def run(
 ) -> list[Finished]:
     """Train every rung of the plan that has no records in ``folder`` yet.
 
-    Workers are spawned, one per core unless ``workers`` says fewer; a script that calls this needs
+    ``workers`` processes are spawned (default: one per core), so a script that calls this needs
     the usual ``if __name__ == "__main__"``. Returns the rungs in the order of the plan.
 
     Raises:
         ExtraMissing: jax or optax is not installed.
+        UnmirageError: a worker died; what it had finished is kept.
     """
     plan = list(plan)
     done = {
@@ -118,42 +120,64 @@ def run(
     waiting = sorted((rung for rung in plan if rung not in done), key=Rung.cost, reverse=True)
     if done:
         say(f"{len(done)} of {len(plan)} rungs are there already")
-    if not waiting:
-        return [done[rung] for rung in plan]
-    require_lab()
-    context = multiprocessing.get_context("spawn")
-    cores = _cores()[: max(workers or len(_cores()), 1)][: len(waiting)]
-    free = context.Queue()
-    for core in cores:
-        free.put(core)
-    with ProcessPoolExecutor(len(cores), context, _pin, (free,)) as pool:
-        jobs = [pool.submit(run_rung, rung, folder) for rung in waiting]
-        try:
-            for job in as_completed(jobs):
-                one = job.result()
-                done[one.rung] = one
-                say(_progress(one, len(done), len(plan)))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    if waiting:
+        require_lab()
+        for one in _train_all(waiting, folder, _cores()[:workers]):
+            done[one.rung] = one
+            say(f"[{len(done)}/{len(plan)}] {describe(one)}")
     return [done[rung] for rung in plan]
 
 
-def _progress(one: Finished, count: int, total: int) -> str:
-    frame = pl.read_parquet(one.path)
-    right = frame["token_correct"].list
-    cross_entropy = -frame["token_logprobs"].explode().mean()  # type: ignore[operator]
-    return (
-        f"[{count}/{total}] {one.rung.task} d{one.rung.d_model} seed{one.rung.seed}: "
-        f"{frame['params'][0]:,.0f} parameters, teacher-forced cross-entropy "
-        f"{cross_entropy:.3f} nats, token accuracy {right.explode().mean():.3f}, "
-        f"free-running exact match {summary_exact(frame):.4f}, {one.cpu_seconds:.1f} CPU s"
+def _train_all(waiting: Sequence[Rung], folder: Path, cores: Sequence[int]) -> Iterator[Finished]:
+    """Share the rungs out to one worker per core, in order; yield each as it is finished."""
+    context = multiprocessing.get_context("spawn")
+    cores = cores[: len(waiting)]
+    free: Queue[int] = context.Queue()
+    for core in cores:
+        free.put(core)
+    pool = ProcessPoolExecutor(len(cores), context, initializer=_pin, initargs=(free,))
+    try:
+        for job in as_completed([pool.submit(run_rung, rung, folder) for rung in waiting]):
+            yield job.result()
+    except BrokenProcessPool as error:
+        raise UnmirageError(
+            "a worker process of the lab died",
+            mend="run the same command again: finished rungs are kept (out of memory? one worker)",
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One rung's scores, named by how the model was asked."""
+
+    params: float
+    cross_entropy_teacher: float  # nats per target token
+    token_accuracy_teacher: float
+    exact_match_free: float
+
+
+def summary(frame: pl.DataFrame) -> Summary:
+    """Scores of the records of one rung."""
+    numbers = frame.select(
+        params=pl.col("params").first(),
+        cross_entropy_teacher=-pl.col("token_logprobs").explode().mean(),
+        token_accuracy_teacher=pl.col("token_correct").explode().mean(),
+        exact_match_free=(pl.col("output") == pl.col("targets").list.first()).mean(),
     )
+    return Summary(**numbers.row(0, named=True))
 
 
-def summary_exact(frame: pl.DataFrame) -> float:
-    """Share of items whose generated text is the target."""
-    return float((frame["output"] == frame["targets"].list.first()).mean())  # type: ignore[arg-type]
+def describe(one: Finished) -> str:
+    """A line of progress."""
+    s, rung = summary(pl.read_parquet(one.path)), one.rung
+    return (
+        f"{rung.task} d{rung.d_model} seed{rung.seed}: {s.params:,.0f} parameters, teacher-forced "
+        f"cross-entropy {s.cross_entropy_teacher:.3f} nats and token accuracy "
+        f"{s.token_accuracy_teacher:.3f}, free-running exact match {s.exact_match_free:.4f}, "
+        f"{one.cpu_seconds:.1f} CPU s"
+    )
 
 
 def gather(finished: Sequence[Finished]) -> pl.DataFrame:

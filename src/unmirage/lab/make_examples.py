@@ -60,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, default=Path("runs/lab"), help="finished rungs")
     parser.add_argument("--workers", type=int, help="processes (default: one per core)")
     chosen = parser.parse_args(arguments)
+    if chosen.workers is not None and chosen.workers < 1:
+        parser.error("--workers must be at least 1")
     unknown = sorted(set(chosen.names) - set(PLANS))
     if unknown:
         parser.error(f"no example named {', '.join(unknown)}; there are: {', '.join(PLANS)}")

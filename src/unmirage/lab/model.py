@@ -13,6 +13,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from unmirage.errors import OptionError
+
 Array = jax.Array
 Params = dict[str, Any]
 
@@ -32,9 +34,12 @@ class Shape:
 
     def __post_init__(self) -> None:
         if min(self.vocab, self.prompt, self.target, self.d_model, self.layers, self.heads) < 1:
-            raise ValueError(f"every size must be at least 1: {self}")
+            raise OptionError(f"every size must be at least 1: {self}")
         if self.d_model % self.heads:
-            raise ValueError(f"d_model {self.d_model} is not a multiple of {self.heads} heads")
+            raise OptionError(
+                f"d_model {self.d_model} is not a multiple of {self.heads} heads",
+                mend="choose another d_model or number of heads",
+            )
 
     @property
     def length(self) -> int:
@@ -103,8 +108,9 @@ def attend(layer: Params, x: Array, heads: int, first: int) -> Array:
     scores = jnp.einsum("bqhw,bkhw->bhqk", q, k) / jnp.sqrt(width)
     causal = jnp.arange(first, t)[:, None] >= jnp.arange(t)[None, :]
     weights = jax.nn.softmax(jnp.where(causal, scores, -jnp.inf), axis=-1)
-    mixed = jnp.einsum("bhqk,bkhw->bqhw", weights, v)
-    return mixed.reshape(b, t - first, d) @ layer["out"]
+    mixed: Array = jnp.einsum("bhqk,bkhw->bqhw", weights, v).reshape(b, t - first, d)
+    out: Array = layer["out"]
+    return mixed @ out
 
 
 def logits(params: Params, tokens: Array, shape: Shape) -> Array:
@@ -119,7 +125,8 @@ def logits(params: Params, tokens: Array, shape: Shape) -> Array:
         first = shape.prompt - 1 if i == last else 0
         x = x[:, first:] + attend(layer, normalise(x), shape.heads, first)
         x = x + jax.nn.relu(normalise(x) @ layer["up"]) @ layer["down"]
-    return normalise(x) @ params["unembed"]
+    unembed: Array = params["unembed"]
+    return normalise(x) @ unembed
 
 
 def log_probs(params: Params, tokens: Array, shape: Shape) -> Array:

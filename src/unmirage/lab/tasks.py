@@ -45,8 +45,10 @@ def encode(vocab: str, texts: Sequence[str]) -> Ints:
     >>> encode("01+=", ["1+0=", "0+0="]).tolist()
     [[1, 2, 0, 3], [0, 2, 0, 3]]
     """
-    place = {character: i for i, character in enumerate(vocab)}
-    return np.array([[place[c] for c in text] for text in texts], dtype=np.int64)
+    place = np.full(128, -1, dtype=np.int64)
+    place[np.frombuffer(vocab.encode("ascii"), dtype=np.uint8)] = np.arange(len(vocab))
+    letters = np.frombuffer("".join(texts).encode("ascii"), dtype=np.uint8)
+    return place[letters].reshape(len(texts), -1)
 
 
 def _subset(rng: np.random.Generator, total: int, count: int) -> Ints:

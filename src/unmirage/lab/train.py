@@ -55,7 +55,11 @@ def target_log_probs(params: Params, sequences: Array, shape: Shape) -> Array:
 
 @partial(jax.jit, static_argnames=("shape", "recipe"), donate_argnames=("state",))
 def _steps(state: Any, table: Array, order: Array, shape: Shape, recipe: Recipe) -> Any:
-    """All training steps in one compiled loop: order (steps, batch) indexes table (N, P + L)."""
+    """All training steps in one compiled loop: order (steps, batch) indexes table (N, P + L).
+
+    ``state`` is (parameters, Adam's moments) and is given away: its memory is used again. Returns
+    the new state and the loss of every step, (steps,).
+    """
     adam = optimiser(recipe, shape.d_model)
 
     def loss(params: Params, sequences: Array) -> Array:
@@ -76,9 +80,9 @@ def train(task: Task, rung: Rung) -> Params:
     params = model.init(jax.random.key(rung.seed), shape)
     table = jnp.asarray(np.hstack([task.prompts, task.targets]), dtype=jnp.int32)
     order = jnp.asarray(batches(task, recipe.steps, recipe.batch), dtype=jnp.int32)
-    state = (params, optimiser(recipe, shape.d_model).init(params))
-    (params, _), _ = _steps(state, table, order, shape, recipe)
-    return params
+    start = (params, optimiser(recipe, shape.d_model).init(params))
+    end: tuple[tuple[Params, Any], Array] = _steps(start, table, order, shape, recipe)
+    return end[0][0]
 
 
 @partial(jax.jit, static_argnames="shape")
@@ -98,7 +102,8 @@ def _generate(params: Params, prompts: Array, shape: Shape) -> Array:
         return sequences.at[:, shape.prompt + i].set(best.astype(sequences.dtype))
 
     start = jnp.pad(prompts, ((0, 0), (0, shape.target)))
-    return jax.lax.fori_loop(0, shape.target, extend, start)[:, shape.prompt :]
+    full: Array = jax.lax.fori_loop(0, shape.target, extend, start)
+    return full[:, shape.prompt :]
 
 
 def _chunks(rows: Ints) -> list[Array]:
