@@ -178,14 +178,15 @@ def rule(
 
 
 def _still(case: _Case) -> Ruling:
-    n, floor = len(case.curve.scale), case.value("resolution", "at_floor")
-    if floor == n:
-        at = f"all {n} rungs are at the floor of {number(case.curve.floor)}"
-        items = number(float(np.nanmin(case.curve.count)))
+    curve, n = case.curve, len(case.curve.scale)
+    if case.value("resolution", "at_floor") == n or (curve.score == curve.floor).all():
+        known = np.isfinite(curve.count).any()
+        items = f"{number(float(np.nanmin(curve.count)))} items" if known else "these items"
+        at = f"all {n} rungs are at the floor of {number(curve.floor)}"
         return Ruling(
             "undecided",
             ("resolution",),
-            f"{at}: with {items} items nothing can be seen",
+            f"{at}: {items} cannot show what is below",
             "more items, larger models, or a metric that gives credit for parts of an answer",
         )
     if not case.says("movement", "errors_known"):
@@ -320,13 +321,17 @@ def _rest(case: _Case) -> Ruling:
         return _companion_rest(case, named)
     inside = case.p("predictability") >= case.level
     share = case.value("break", "law_share")
-    if not case.breaks and share >= SHARE and (primary(case.curve) or inside):
+    follows = share >= SHARE and case.says("movement", "monotone")
+    if not case.breaks and follows and (primary(case.curve) or inside):
         law = case.found["break"].values["law"]
         text = f"rises steeply, but along one smooth law ({law}, {p_text(case.p('break'))})"
         if inside and "predictability" in case.found:
             text += ", and the smaller rungs foresee the largest"
         return Ruling("smooth", named, text, f"a rung near {add} that leaves the smooth law")
-    what = "the outputs, to rescore them" if case.curve.items is None else "log-probabilities"
+    what = "seeds or checkpoints of the same rungs"
+    if not primary(case.curve):
+        none = case.curve.items is None
+        what = "the outputs, to rescore them" if none else "log-probabilities of the answers"
     if not case.breaks and share < SHARE:
         text = (
             f"a sharp rise of which the best smooth law makes only {100 * share:.0f} %; the rest "
@@ -337,13 +342,14 @@ def _rest(case: _Case) -> Ruling:
         return Ruling(
             "undecided", named, text, f"other seeds or checkpoints, rungs near {add}, {what}"
         )
-    return Ruling(
-        "undecided",
-        named,
-        "rises sharply; smooth laws allow it, but the smaller rungs do not foresee it, and no "
-        "linear metric of the same outputs is there",
-        f"{what}, or a rung near {add}",
-    )
+    text = "rises sharply; smooth laws allow it"
+    if not case.says("movement", "monotone"):
+        text += ", but it is not monotone"
+    elif not inside:
+        text += ", but the smaller rungs do not foresee it"
+    if not primary(case.curve):
+        text += ", and no linear metric of the same outputs is there"
+    return Ruling("undecided", named, text, f"{what}, or a rung near {add}")
 
 
 def _companion_rest(case: _Case, named: tuple[Explanation, ...]) -> Ruling:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from unmirage.curves.aggregates import from_aggregates
 from unmirage.curves.options import Built, Options, pick
 from unmirage.curves.samples import from_samples
+from unmirage.curves.units import settle
 from unmirage.errors import InputError
 from unmirage.types import Records, Refusal
 
@@ -23,7 +25,9 @@ def build(records: Records, options: Options) -> Built:
     if records.samples.height:
         parts.append(from_samples(pick(records.samples, options), options))
     if records.aggregates.height:
-        parts.append(from_aggregates(pick(records.aggregates, options), options))
+        settled, told = settle(records.aggregates, infer_items=options.items is None)
+        found = from_aggregates(pick(settled, options), options)
+        parts.append(replace(found, notes=(*told, *found.notes)))
     curves = tuple(c for p in parts for c in p.curves)
     refused = tuple(r for p in parts for r in p.refused)
     notes = tuple(n for p in parts for n in p.notes)
