@@ -1,6 +1,6 @@
 """Remake the bundled example records: ``python -m unmirage.lab.make_examples``.
 
-Trains the three ladders below (some fifteen CPU-minutes in all) and writes one Parquet file each
+Trains the three ladders below (some sixteen CPU-minutes in all) and writes one Parquet file each
 into ``unmirage/examples``. Finished rungs are kept in ``--work`` and are not trained again.
 """
 
