@@ -2,8 +2,8 @@
 
 - ``recall``: a table of 2,048 random keys with 5-digit values, all of it trained on. Exact match
   rises sharply (0.004, 0.05, 0.25, 0.67, 0.97 at widths 16, 32, 48, 64, 96), the teacher-forced
-  cross-entropy of the same models gradually (1.90, 1.29, 0.69, 0.22, 0.03 nats; seed 0). Free-running
-  token accuracy is sharper than the teacher-forced one (at width 40: 0.28 against 0.68),
+  cross-entropy of the same models gradually (1.90, 1.29, 0.69, 0.22, 0.03 nats; seed 0).
+  Free-running token accuracy is sharper than the teacher-forced one (width 40: 0.28 against 0.68),
   since an early error spoils what follows; so is any edit distance of the generated text.
 - ``multiplication``: products of two 2-digit numbers, all pairs trained on. Graded either way.
 - ``addition``: sums of two 3-digit numbers, test pairs held out of training. A genuine break: the
