@@ -4,7 +4,7 @@
   rises sharply (0.004, 0.05, 0.25, 0.67, 0.97 at widths 16, 32, 48, 64, 96), the teacher-forced
   cross-entropy of the same models gradually (1.90, 1.29, 0.69, 0.22, 0.03 nats; seed 0).
   Free-running token accuracy is sharper than the teacher-forced one (width 40: 0.28 against 0.68),
-  since an early error spoils what follows; so is any edit distance of the generated text.
+  since an early error spoils what follows; an edit distance of the output is free-running too.
 - ``multiplication``: products of two 2-digit numbers, all pairs trained on. Graded either way.
 - ``addition``: sums of two 3-digit numbers, test pairs held out of training. A genuine break: the
   loss of a digit position falls from ln 10 = 2.30 to 0.1 nats from one size to the next; from
