@@ -1,14 +1,14 @@
 """Everything unmirage raises on purpose.
 
-    UnmirageError
-    ├── InputError        the input cannot be used as it is: names file, row or column and the mend
-    │   ├── ColumnError   a column is missing, ambiguous or of the wrong type
-    │   ├── ValueProblem  a cell holds a value that cannot be right (scale 0, score NaN, ...)
-    │   ├── FileProblem   a file is empty, truncated, too long in one line, or of no known format
-    │   └── MixError      rows of two settings, or two scales of score, would share one curve
-    ├── MetricError       an unknown metric, or one whose fields are missing
-    ├── OptionError       an option that contradicts the data or another option
-    └── ExtraMissing      the command needs an optional extra that is not installed
+UnmirageError
+├── InputError        the input cannot be used as it is: names file, row or column and the mend
+│   ├── ColumnError   a column is missing, ambiguous or of the wrong type
+│   ├── ValueProblem  a cell holds a value that cannot be right (scale 0, score NaN, ...)
+│   ├── FileProblem   a file is empty, truncated, too long in one line, or of no known format
+│   └── MixError      rows of two settings, or two scales of score, would share one curve
+├── MetricError       an unknown metric, or one whose fields are missing
+├── OptionError       an option that contradicts the data or another option
+└── ExtraMissing      the command needs an optional extra that is not installed
 """
 
 from __future__ import annotations

@@ -151,10 +151,13 @@ def _sharpness(
     gap, share = shape.largest_step(y)
     line = _line_families(tested, rng, draws)
     p = (1 + float((shape.steepness(line, x) >= steep).sum())) / (draws + 1)
+    late = float(shape.onset(y, x))
+    p_late = (1 + float((shape.onset(line, x) >= late).sum())) / (draws + 1)
     j = int(gap)
     text = (
         f"10-90 % of the rise takes {number(wide)} of {number(x[-1] - x[0])} decades, "
         f"{number(steep)} times as steep as a straight line ({p_text(p)} under a straight line); "
+        f"{100 * late:.0f} % of the range passes before a tenth of it ({p_text(p_late)}); "
         f"{100 * float(share):.0f} % of the rise lies between {number(curve.scale[j])} and "
         f"{number(curve.scale[j + 1])}"
     )
@@ -163,6 +166,8 @@ def _sharpness(
         "step_from": float(curve.scale[j]),
         "step_to": float(curve.scale[j + 1]),
         "steepness": steep,
+        "onset": late,
+        "onset_p": p_late,
         "range_decades": float(x[-1] - x[0]),
         "gap": j,
     }

@@ -69,11 +69,24 @@ def width(y: Floats, x: Floats, low: float = 0.1, high: float = 0.9) -> Floats:
     >>> float(width(np.linspace(0, 1, 5), np.linspace(6, 10, 5)).round(6))
     3.2
     """
+    share = _risen(y)
+    return _crossing(share, x, high) - _crossing(share, x, low)
+
+
+def _risen(y: Floats) -> Floats:
+    """Share of the rise of the isotonic fit that is reached at each rung, (..., M)."""
     fitted = isotonic(y * direction(y)[..., None])
     start, rise = fitted[..., :1], fitted[..., -1:] - fitted[..., :1]
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(rise > 0, (fitted - start) / np.where(rise > 0, rise, 1.0), np.nan)
-    return _crossing(share, x, high) - _crossing(share, x, low)
+        return np.where(rise > 0, (fitted - start) / np.where(rise > 0, rise, 1.0), np.nan)
+
+
+def onset(y: Floats, x: Floats) -> Floats:
+    """Share of the range of scale that passes before 10 % of the rise, (..., M) -> (...).
+
+    0.1 for a straight line; near 1 where nothing is there until the largest rungs.
+    """
+    return np.asarray((_crossing(_risen(y), x, 0.1) - x[0]) / (x[-1] - x[0]))
 
 
 def _crossing(share: Floats, x: Floats, level: float) -> Floats:

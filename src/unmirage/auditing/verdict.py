@@ -26,6 +26,8 @@ from unmirage.types import Curve, Explanation, Finding, Verdict
 
 #: a rise, or a step, looks sharp when it is this many times as steep as a straight line
 SHARP = 2.0
+#: or when this share of the range of scale passes before a tenth of the rise
+LATE = 0.5
 #: the metric explains a jump when at least this share of it follows (lower 90 % bound; without
 #: items, where there is no bound, the larger share)
 SHARE, SHARE_LINK = 0.5, 0.75
@@ -77,9 +79,19 @@ class _Case:
         return self.p("movement") < self.level or (not known and (self.sharp or self.breaks))
 
     @property
+    def steep(self) -> bool:
+        return self.value("sharpness", "steepness") >= SHARP and self.p("sharpness") < self.level
+
+    @property
+    def late(self) -> bool:
+        """Is nothing there in the first half of the range of scale?"""
+        value, p = self.value("sharpness", "onset"), self.value("sharpness", "onset_p")
+        return value >= LATE and p < self.level
+
+    @property
     def sharp(self) -> bool:
-        steep = self.value("sharpness", "steepness") >= SHARP and self.p("sharpness") < self.level
-        return steep and not self.says("movement", "inverse")
+        """Does the curve have the look: steep, or flat for long and then rising?"""
+        return (self.steep or self.late) and not self.says("movement", "inverse")
 
     def _breaks(self, test: str) -> bool:
         """A significant step, larger than what the smooth part does there, and seen as a jump."""
@@ -107,6 +119,14 @@ class _Case:
             or self.breaks
             or (hides and self.value("sharpness", "one_step_share") >= HIDES)
         )
+
+    @property
+    def unclear(self) -> bool:
+        """Steep to the eye, most of it in one step that the smooth law misses; noise may do it."""
+        steep = self.value("sharpness", "steepness") >= SHARP and not self.jumps
+        one_step = self.value("sharpness", "one_step_share") >= 0.5
+        missed = self.value("break", "law_share") < SHARE
+        return steep and one_step and missed and not self.says("movement", "inverse")
 
     @property
     def companion_smooth(self) -> bool:
@@ -172,6 +192,8 @@ def rule(
     case = _Case(curve, companion, found, level)
     if not case.moves:
         return _still(case)
+    if case.unclear:
+        return _unclear(case)
     if not case.jumps:
         return Ruling("smooth", (), _gradual(case), _more_to_see(case))
     return _stands(case) or _explained(case) or _rest(case)
@@ -226,12 +248,26 @@ def _more_to_see(case: _Case) -> str:
     return "a size between or beyond these rungs whose score leaves the smooth law"
 
 
+def _unclear(case: _Case) -> Ruling:
+    share = 100 * case.value("sharpness", "one_step_share")
+    text = (
+        f"{share:.0f} % of the rise lies in one step that no smooth law makes, but with this noise "
+        f"between the rungs a straight line looks as sharp with {p_text(case.p('sharpness'))}"
+    )
+    add = number(case.value("coverage", "add"))
+    return Ruling(
+        "undecided", (), text, f"seeds or checkpoints of the same rungs, a rung near {add}"
+    )
+
+
 def _stands(case: _Case) -> Ruling | None:
     """survives: the break is in the evidence, and nothing of the analysis makes it."""
     share = case.found.get("metric")
     made = share is not None and share.statistic is not None and share.statistic >= 0.8
     if not case.evidence_breaks or made or len(case.curve.scale) < MIN_RUNGS:
         return None
+    if not case.says("movement", "errors_known"):
+        return None  # too few items cannot be ruled out
     if case.coverage_limits or not case.same_place:
         return None
     if not case.value(case.evidence, "size") > 0:
@@ -319,12 +355,21 @@ def _rest(case: _Case) -> Ruling:
         )
     if case.companion is not None:
         return _companion_rest(case, named)
+    if case.breaks and not case.says("movement", "errors_known"):
+        a, b = case.value("break", "step_from"), case.value("break", "step_to")
+        text = (
+            f"a step between {number(a)} and {number(b)} fits better than smooth laws "
+            f"({p_text(case.p('break'))}), but the sampling error of the scores is unknown"
+        )
+        change = "the number of items (--items N), a stderr column, or the outputs"
+        return Ruling("undecided", named, text, change)
     inside = case.p("predictability") >= case.level
     share = case.value("break", "law_share")
     follows = share >= SHARE and case.says("movement", "monotone")
     if not case.breaks and follows and (primary(case.curve) or inside):
         law = case.found["break"].values["law"]
-        text = f"rises steeply, but along one smooth law ({law}, {p_text(case.p('break'))})"
+        how = "steeply" if case.steep else "late"
+        text = f"rises {how}, but along one smooth law ({law}, {p_text(case.p('break'))})"
         if inside and "predictability" in case.found:
             text += ", and the smaller rungs foresee the largest"
         return Ruling("smooth", named, text, f"a rung near {add} that leaves the smooth law")

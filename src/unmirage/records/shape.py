@@ -102,6 +102,13 @@ def _holds_numbers(s: pl.Series) -> bool:
     return not parsed.bad.any() and parsed.values.null_count() < s.len()
 
 
+def _measured(s: pl.Series) -> bool:
+    """Fractions that differ from row to row: a measurement, not a setting of several rows."""
+    values = number(s).values.drop_nulls()
+    fractions = (values != values.round(0)).any()
+    return bool(fractions) and values.n_unique() > max(4, s.len() // 4)
+
+
 def _known_metric(column: str) -> bool:
     return facts_of(column) is not None
 
@@ -143,7 +150,8 @@ def _melt(seen: Recognised, names: list[str], automatic: bool) -> Recognised:
     frame = table.frame.with_columns(table.numbers.alias("row"))
     wides = [_target(frame, name) for name in names]
     used = {*names, *(w.stderr for w in wides if w.stderr)}
-    rest = [c for c in frame.columns if c not in used]
+    spare = [c for c in candidates(seen) if c not in used and _measured(frame[c])]
+    rest = [c for c in frame.columns if c not in used and c not in spare]
     parts = []
     for wide in wides:
         if frame[wide.column].dtype not in (pl.String, pl.Boolean) and not (
@@ -166,6 +174,9 @@ def _melt(seen: Recognised, names: list[str], automatic: bool) -> Recognised:
     if automatic:
         message = f"columns read as scores: {', '.join(names)}"
         notes = (*notes, Note("info", "wide_scores", message, table.name))
+    if spare:
+        message = f"columns that look like other scores left out: {', '.join(spare)}"
+        notes = (*notes, Note("info", "spare_scores", message, table.name))
     new = replace(table, frame=whole.drop("row"), numbers=whole["row"])
     return replace(seen, table=new, notes=notes)
 
