@@ -59,7 +59,8 @@ def test_clustered_error_equals_the_double_sum():
             for j in range(40):
                 if cluster[i] == cluster[j]:
                     total += (row[i] - row.mean()) * (row[j] - row.mean())
-        assert found == pytest.approx(np.sqrt(total) / 40)
+        groups = len(set(cluster))
+        assert found == pytest.approx(np.sqrt(total * groups / (groups - 1)) / 40)
 
 
 def test_duplicated_items_in_clusters_do_not_look_like_more_evidence():

@@ -76,6 +76,9 @@ def find_breaks(
     fits = tuple(fit(law, data) for law in laws)
     smooth = np.stack([_criterion(law, f, data) for law, f in zip(laws, fits, strict=True)])
     stepped, gap, size, contrast, noise, unit_of = _best_step(laws, fits, data)
+    if kind == "positive":
+        # a loss on its own scale gets better downwards; its logarithm is turned already
+        size = np.where([link == "identity" for link in unit_of], -size, size)
     least = smooth.min(axis=0)
     few = ~(np.isfinite(least) & np.isfinite(stepped))
     t = np.where(few, -np.inf, least - np.where(few, 0.0, stepped))
@@ -116,9 +119,24 @@ def _criterion(law: Law, fitted: Fit, data: Data) -> Floats:
     if not np.isfinite(penalty):
         return best
     for level in _levels(fitted).T:
+        if law.basis == PLATEAU:
+            best = np.minimum(best, _plateau_deviance(data, fitted, level))
+            continue
         again = weighted_fit(law, data, fitted, level)
         best = np.minimum(best, _deviance(data, again.mean, again.slope, level))
     return best + penalty
+
+
+def _plateau_deviance(data: Data, fitted: Fit, tau: Floats) -> Floats:
+    """The best of all shapes of the plateau at a given noise, with weights at the fitted mean."""
+    columns = plateau_columns(unit(data.x)[0])
+    sd = np.sqrt(
+        data.variance(fitted.mean) + data.noise_slope(fitted.slope) ** 2 * tau[:, None] ** 2
+    )
+    basis, _ = np.linalg.qr(columns / sd[:, None, :, None])
+    r = (data.u / sd)[:, None, None]  # (B, 1, 1, M)
+    q = (r**2).sum(-1) - ((r @ basis) ** 2).sum(-1)  # (B, G, 1)
+    return np.asarray(2 * np.log(sd).sum(axis=1) + q[..., 0].min(axis=1))
 
 
 def _deviance(data: Data, mean: Floats, slope: Floats, tau: Floats) -> Floats:

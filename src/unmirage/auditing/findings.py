@@ -64,8 +64,9 @@ def movement(curve: Curve) -> Finding:
     """
     y, m = to_working(curve), len(curve.score)
     span = float(np.ptp(curve.score))
-    low, high = int(curve.score.argmin()), int(curve.score.argmax())
-    inverse = (high < low) == curve.facts.higher_is_better and span > 0
+    trend = float(np.polyfit(curve.x, y, 1)[0]) * (-1.0 if kind(curve) == "positive" else 1.0)
+    last = float(curve.score[-1] - curve.score[0]) * (1 if curve.facts.higher_is_better else -1)
+    inverse = trend < 0 and last < 0
     known = bool(np.isfinite(curve.stderr).all())
     variance = errors(curve) ** 2
     if known:
@@ -133,6 +134,9 @@ def shape_findings(
         value, under = float(score(y)), score(null)
         p = (1 + float((under >= value).sum())) / (draws + 1)
         interval = _interval(score(drawn))
+        if name == "linearity" and interval:
+            # resampling adds the noise a second time and lowers it: reflect (basic bootstrap)
+            interval = (2 * value - interval[1], 2 * value - interval[0])
         text = (
             f"{number(value)} ({number(value / k)} per step; a straight line scores {k}); "
             f"smooth families with these rungs and this noise reach it with {p_text(p)}"
@@ -223,7 +227,9 @@ def predictability(tested: Tested) -> Finding | None:
     )
 
 
-def break_finding(tested: Tested, name: str = "break", jump: int | None = None) -> Finding:
+def break_finding(
+    tested: Tested, name: str = "break", jump: int | None = None, level: float = 0.05
+) -> Finding:
     """The break test; ``jump`` is the gap at which the law's own share of the step is told."""
     curve = tested.curve
     a, b = number(curve.scale[tested.gap]), number(curve.scale[tested.gap + 1])
@@ -234,7 +240,7 @@ def break_finding(tested: Tested, name: str = "break", jump: int | None = None) 
     if not np.isfinite(tested.statistic):
         text = f"{what}: too few rungs ({len(curve.scale)}) to tell a step from a steep smooth law"
     else:
-        verb = "do not explain" if tested.p_break < 0.05 else "explain"
+        verb = "do not explain" if tested.p_break < level else "explain"
         text = (
             f"{what}: smooth laws {verb} the curve without a step ({p_text(tested.p_break)}); "
             f"the best step lies between {a} and {b}, {number(abs(tested.size))} on the "
@@ -247,7 +253,9 @@ def break_finding(tested: Tested, name: str = "break", jump: int | None = None) 
     j = int(shape.largest_step(sign * curve.score)[0]) if jump is None else jump
     u, mean = tested.data.u[0], tested.best.mean[0]
     step = u[j + 1] - u[j]
+    made = float(np.ptp(mean))
     values = {
+        "law_step_share": float(np.abs(np.diff(mean)).max() / made) if made > 0 else 0.0,
         "rise_share": share,
         "steepness": share / fair,
         "law_share": float((mean[j + 1] - mean[j]) / step) if step else None,
@@ -278,7 +286,8 @@ def metric_finding(
             f"the smooth law of {companion.facts.title}, through a fitted logistic link (there are "
             "no items to rescore),"
         )
-    text = f"{how} makes {100 * push.share:.0f} % of the jump from {jump}"
+    share = f"{100 * push.share:.0f} %" if push.share > 0 else "none"
+    text = f"{how} makes {share} of the jump from {jump}"
     if push.interval:
         text += f" (90 %: {100 * push.interval[0]:.0f} to {100 * push.interval[1]:.0f} %)"
     if dependence:
@@ -331,7 +340,8 @@ def resolution(curve: Curve, expected: Floats, source: str) -> Finding | None:
 
     A rung is at the floor when its 95 % interval reaches it. Above a floor c > 0 an expected score
     p needs n = ((1.645 sqrt(c (1-c)) + 1.645 sqrt(p (1-p))) / (p - c))^2 items, above 0
-    n = log(0.05) / log(1 - p): seen with probability 0.95.
+    n = log(0.05) / log(1 - p): seen with probability 0.95. Scores that are not right or wrong need
+    n = (3.29 sd / distance)^2, sd that of one item.
     """
     if kind(curve) != "share" or not np.isfinite(curve.count).all():
         return None
@@ -339,7 +349,11 @@ def resolution(curve: Curve, expected: Floats, source: str) -> Finding | None:
     at_floor = (curve.low <= curve.floor + 1e-12) & (curve.high >= curve.floor - 1e-12)
     n = curve.count
     above = np.maximum(sign * (expected - curve.floor), 1e-300)
-    needed = np.array([_needed(curve.floor, a, sign) for a in above])
+    if is_binomial(curve):
+        needed = np.array([_needed(curve.floor, a, sign) for a in above])
+    else:
+        sd = curve.stderr * np.sqrt(n)  # of one item
+        needed = np.ceil((3.29 * np.nanmax(sd) / above) ** 2)
     hidden = at_floor & (needed > n)
     rungs = [
         {
@@ -351,11 +365,7 @@ def resolution(curve: Curve, expected: Floats, source: str) -> Finding | None:
         }
         for i in np.flatnonzero(at_floor)
     ]
-    visible = (
-        3.0 / float(n.min())
-        if curve.floor in (0.0, 1.0)
-        else float(3.29 * np.sqrt(curve.floor * (1 - curve.floor) / n.min()))
-    )
+    visible = float(_visible(curve))
     count = int(hidden.sum())
     text = f"{int(n.min())} items show a score {number(visible)} off the floor at best"
     if rungs:
@@ -378,6 +388,16 @@ def resolution(curve: Curve, expected: Floats, source: str) -> Finding | None:
         "at_floor": len(rungs),
     }
     return Finding("resolution", float(count), text, None, None, SCHAEFFER, values)
+
+
+def _visible(curve: Curve) -> float:
+    """Smallest distance from the floor that the items at hand show."""
+    n = float(curve.count.min())
+    if not is_binomial(curve):
+        return 3.29 * float(np.nanmax(curve.stderr))
+    if curve.floor in (0.0, 1.0):
+        return 3.0 / n
+    return 3.29 * float(np.sqrt(curve.floor * (1 - curve.floor) / n))
 
 
 def _needed(floor: float, above: float, sign: float) -> float:

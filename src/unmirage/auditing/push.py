@@ -41,24 +41,20 @@ class Push:
     gap: int
 
 
-def push(curve: Curve, companion: Curve, fitted: Fit, weights: Floats | None) -> Push | None:
+def push(
+    curve: Curve, companion: Curve, fitted: Fit, weights: Floats | None, gap: int
+) -> Push | None:
     """Push the smooth law of the companion (a :class:`Fit` of one curve) through the metric.
 
-    ``weights`` (R, total) are the paired bootstrap weights of the items; None without items.
+    ``gap`` is that of the jump. ``weights`` (R, total) are the paired bootstrap weights of the
+    items; None without items.
     Returns None where the two curves do not share rungs, or nothing rises.
     """
     if curve.models != companion.models or np.ptp(curve.score) == 0:
         return None
-    gap = _jump(curve)
     if curve.items is None or companion.items is None or weights is None:
         return _by_link(curve, companion, fitted, gap)
     return _by_items(curve, companion, fitted, weights, gap)
-
-
-def _jump(curve: Curve) -> int:
-    """The gap with the largest step towards better."""
-    sign = 1.0 if curve.facts.higher_is_better else -1.0
-    return int((sign * np.diff(curve.score)).argmax())
 
 
 def _share(y: Floats, pushed: Floats, gap: int) -> Floats:

@@ -194,8 +194,12 @@ class _Judge:
         if tested is not None:
             drawn = find.resampled(curve, weights.of(curve), rng, draws)
             found += find.shape_findings(tested, drawn, rng, draws)
-            found += [f for f in (find.predictability(tested), find.break_finding(tested)) if f]
-            pushed = self._push(weights, found)
+            found += [
+                f
+                for f in (find.predictability(tested), find.break_finding(tested, level=level))
+                if f
+            ]
+            pushed = self._push(weights, found, level)
             found.append(find.coverage(curve, float(found[4].statistic or np.nan)))
         found += self._resolution(pushed)
         found += _seeds(curve, siblings)
@@ -215,12 +219,12 @@ class _Judge:
             curve.notes,
         )
 
-    def _push(self, weights: _Weights, found: list[Finding]) -> Push | None:
+    def _push(self, weights: _Weights, found: list[Finding], level: float) -> Push | None:
         if self.companion is None or self.second is None:
             return None
         jump = int(next(f for f in found if f.test == "sharpness").values["gap"])  # type: ignore[call-overload]
-        found.append(find.break_finding(self.second, "companion_break", jump))
-        made = push(self.curve, self.companion, self.second.best, weights.of(self.curve))
+        found.append(find.break_finding(self.second, "companion_break", jump, level))
+        made = push(self.curve, self.companion, self.second.best, weights.of(self.curve), jump)
         if made is None:
             return None
         apart = None

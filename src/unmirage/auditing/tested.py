@@ -110,27 +110,25 @@ def _hold_out(form: str, curves: Sequence[Curve], data: Data, h: int) -> list[He
         sd = np.sqrt(error**2 + noise**2 + later.variance(mean))
         spare = max(1, m - h - law.parameters)
         made.append((fitted.aicc, mean, sd, np.full(len(curves), spare)))
-    best = np.argmin([a for a, *_ in made], axis=0)
+    aicc = np.stack([a for a, *_ in made])
+    best = aicc.argmin(axis=0)
+    # no law is known to hold: the interval spans those that fit about as well
+    near = aicc <= aicc.min(axis=0) + 6.0
     out = []
     for i, curve in enumerate(curves):
-        _, mean, sd, spare = made[best[i]]
-        t = stats.t(int(spare[i]))
-        reach = float(t.ppf(0.95)) * sd[i]
-        ends = from_working(curve, np.stack([mean[i] - reach, mean[i] + reach]))
-        ends = np.clip(np.sort(ends, axis=0), curve.facts.low, curve.facts.high)
-        expected = from_working(curve, mean[i])
+        ends, p_value = [], 0.0
+        for k in np.flatnonzero(near[:, i]):
+            _, mean, sd, spare = made[int(k)]
+            t = stats.t(int(spare[i]))
+            reach = float(t.ppf(0.95)) * sd[i]
+            ends += [from_working(curve, mean[i] - reach), from_working(curve, mean[i] + reach)]
+            z = float((later.u[i, -1] - mean[i, -1]) / sd[i, -1])
+            p_value = max(p_value, float(2 * t.sf(abs(z))))
+        bounds = np.clip([np.min(ends, 0), np.max(ends, 0)], curve.facts.low, curve.facts.high)
+        expected = from_working(curve, made[best[i]][1][i])
         expected = np.clip(expected, curve.facts.low, curve.facts.high)
-        z = float((later.u[i, -1] - mean[i, -1]) / sd[i, -1])
-        out.append(
-            HeldOut(
-                curve.scale[m - h :],
-                curve.score[m - h :],
-                expected,
-                ends[0],
-                ends[1],
-                float(2 * t.sf(abs(z))),
-            )
-        )
+        scale, seen_score = curve.scale[m - h :], curve.score[m - h :]
+        out.append(HeldOut(scale, seen_score, expected, bounds[0], bounds[1], p_value))
     return out
 
 

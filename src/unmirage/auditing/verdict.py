@@ -28,9 +28,12 @@ from unmirage.types import Curve, Explanation, Finding, Verdict
 SHARP = 2.0
 #: or when this share of the range of scale passes before a tenth of the rise
 LATE = 0.5
-#: the metric explains a jump when at least this share of it follows (lower 90 % bound; without
-#: items, where there is no bound, the larger share)
-SHARE, SHARE_LINK = 0.5, 0.75
+#: the metric explains a jump when at least this share of it follows (lower 90 % bound)
+SHARE = 0.5
+#: a change of this share of the whole span must be visible before *no change* is believed
+VISIBLE = 0.2
+#: a rung is believed to hide its score when this many times its items would show it
+PLAUSIBLE = 100
 #: a step counts as a break when it is at least this many times what the smooth part of the fit
 #: changes across the same gap
 CONTRAST = 1.0
@@ -113,12 +116,19 @@ class _Case:
     @property
     def jumps(self) -> bool:
         """Does it look like a jump, or could one hide in a wide gap that holds the rise?"""
+        if self.sharp or self.breaks or self.evidence_breaks:
+            return True
         hides = self.says("coverage", "limiting") and not self.says("movement", "inverse")
-        return (
-            self.sharp
-            or self.breaks
-            or (hides and self.value("sharpness", "one_step_share") >= HIDES)
-        )
+        return hides and self.value("sharpness", "one_step_share") >= HIDES
+
+    @property
+    def lasts(self) -> bool:
+        """Is the step a new high, half of which is still there at the largest rung?"""
+        sign = 1.0 if self.curve.facts.higher_is_better else -1.0
+        y, j = sign * self.curve.score, int(self.value("sharpness", "gap"))
+        step = y[j + 1] - y[j]
+        new_high = y[j + 1 :].max() - y[: j + 1].max()
+        return bool(step > 0 and new_high >= 0.5 * step and y[-1] - y[j] >= 0.5 * step)
 
     @property
     def unclear(self) -> bool:
@@ -139,11 +149,10 @@ class _Case:
     @property
     def metric_explains(self) -> bool:
         f = self.found.get("metric")
-        if f is None or f.statistic is None or not self.companion_smooth:
+        # without items the link is fitted: it would make a step out of any smooth companion
+        if f is None or f.interval is None or not self.companion_smooth:
             return False
-        if f.interval is not None:
-            return f.interval[0] >= SHARE
-        return f.statistic >= SHARE_LINK
+        return f.interval[0] >= SHARE
 
     @property
     def hidden(self) -> list[float]:
@@ -157,22 +166,25 @@ class _Case:
     def resolution_explains(self) -> bool:
         """Do most rungs below the jump hide below what the items can see?"""
         below = self.value("sharpness", "gap") + 1
-        return len(self.hidden) >= max(1.0, below / 2) and not self.breaks
+        if self.breaks or len(self.hidden) < max(1.0, below / 2):
+            return False
+        near = min(self.hidden) <= PLAUSIBLE * self.value("resolution", "n")
+        return near and self.lasts and self.says("movement", "monotone")
 
     @property
     def coverage_limits(self) -> bool:
         """Does the step in question lie in a gap wider than the others?"""
         if not self.evidence_breaks:
-            return self.says("coverage", "limiting")
+            # a law steeper than the rungs can show is a step in all but name
+            steep = self.value("break", "law_step_share") >= HIDES
+            return self.says("coverage", "limiting") or (steep and self.sharp)
         gaps = np.diff(self.curve.x)
         return bool(gaps[int(self.value(self.evidence, "gap"))] >= WIDE * np.median(gaps))
 
     @property
     def same_place(self) -> bool:
-        """Does the companion break where the score jumps, give or take one gap?"""
-        if self.companion is None:
-            return True
-        return abs(self.value("companion_break", "gap") - self.value("sharpness", "gap")) <= 1
+        """Is the break where the score jumps, give or take one gap?"""
+        return abs(self.value(self.evidence, "gap") - self.value("sharpness", "gap")) <= 1
 
     def explanations(self) -> tuple[Explanation, ...]:
         named: list[Explanation] = []
@@ -211,6 +223,14 @@ def _still(case: _Case) -> Ruling:
             f"{at}: {items} cannot show what is below",
             "more items, larger models, or a metric that gives credit for parts of an answer",
         )
+    if n < MIN_RUNGS and not case.says("movement", "errors_known"):
+        text = f"{n} rungs of unknown sampling error are too few to tell a trend from scatter"
+        return Ruling("undecided", (), text, "more sizes, or the number of items (--items N)")
+    span = abs(curve.ceiling - curve.floor)
+    if case.says("movement", "errors_known") and 3.29 * _error(curve) > VISIBLE * span:
+        times = (3.29 * _error(curve) / (VISIBLE * span)) ** 2
+        text = f"no change is seen, but none below {number(3.29 * _error(curve))} could be"
+        return Ruling("undecided", ("resolution",), text, f"{number(times)} times as many items")
     if not case.says("movement", "errors_known"):
         text = "no trend beyond the scatter of the rungs, whose sampling error is unknown"
         change = "the number of items (--items N), a stderr column, or the outputs"
@@ -221,6 +241,13 @@ def _still(case: _Case) -> Ruling:
         f"the rungs do not differ beyond sampling noise ({p_text(case.p('movement'))})",
         "more items, or rungs of other sizes",
     )
+
+
+def _error(curve: Curve) -> float:
+    """Largest sampling error the score can have with these items."""
+    if curve.facts.binary and np.isfinite(curve.count).any():
+        return 0.5 / float(np.sqrt(np.nanmin(curve.count)))
+    return float(np.nanmax(curve.stderr))
 
 
 def _gradual(case: _Case) -> str:
@@ -248,6 +275,12 @@ def _more_to_see(case: _Case) -> str:
     return "a size between or beyond these rungs whose score leaves the smooth law"
 
 
+def _alone(case: _Case) -> str:
+    if case.curve.items is None:
+        return "there are no items to rescore"
+    return "no linear metric of these outputs is at hand"
+
+
 def _unclear(case: _Case) -> Ruling:
     share = 100 * case.value("sharpness", "one_step_share")
     text = (
@@ -268,7 +301,7 @@ def _stands(case: _Case) -> Ruling | None:
         return None
     if not case.says("movement", "errors_known"):
         return None  # too few items cannot be ruled out
-    if case.coverage_limits or not case.same_place:
+    if case.coverage_limits or not case.same_place or not case.lasts:
         return None
     if not case.value(case.evidence, "size") > 0:
         return None
@@ -287,10 +320,10 @@ def _stands(case: _Case) -> Ruling | None:
     else:
         text = (
             f"no smooth law, pushed through p^L or a logistic curve either, gives the step between "
-            f"{a} and {b} ({p_text(case.p('break'))}); there are no items to rescore"
+            f"{a} and {b} ({p_text(case.p('break'))}); {_alone(case)}"
         )
     if not case.says("movement", "monotone"):
-        text += "; not monotone: it falls back beyond it"
+        text += "; not monotone: it falls back elsewhere"
     return Ruling(
         "survives",
         (),
@@ -320,7 +353,7 @@ def _explained(case: _Case) -> Ruling | None:
     if not reasons or ("metric" not in named and (hidden < 2 or "coverage" in named)):
         return None
     if "coverage" in named:
-        reasons.append("most of the rise falls into one wide gap between rungs")
+        reasons.append("most of the rise falls into one gap between rungs")
     change = "a break in the companion metric with more rungs"
     if "metric" not in named:
         change = f"{number(min(case.hidden))} items that still show nothing at these rungs"
@@ -342,10 +375,15 @@ def _rest(case: _Case) -> Ruling:
         return Ruling(
             "undecided",
             named,
-            "the rise falls into one gap wider than the others, where a jump and a "
-            "smooth rise look the same",
+            "the rise falls into one gap between rungs, where a jump and a steep smooth "
+            "rise look the same",
             f"a rung near {add}",
         )
+    if case.breaks and case.companion is None and not (case.same_place and case.lasts):
+        a, b = number(case.value("break", "step_from")), number(case.value("break", "step_to"))
+        why = "does not last" if case.same_place else "is not where the score rises most"
+        text = f"a step between {a} and {b} fits better than smooth laws, but it {why}"
+        return Ruling("undecided", named, text, "other seeds or checkpoints of these rungs")
     if case.evidence_breaks and not case.value(case.evidence, "size") > 0:
         return Ruling(
             "undecided",
@@ -389,7 +427,10 @@ def _rest(case: _Case) -> Ruling:
         )
     text = "rises sharply; smooth laws allow it"
     if not case.says("movement", "monotone"):
-        text += ", but it is not monotone"
+        text = (
+            "rises sharply and falls back: not monotone; with noise between the rungs smooth laws"
+        )
+        text += " allow it"
     elif not inside:
         text += ", but the smaller rungs do not foresee it"
     if not primary(case.curve):

@@ -72,7 +72,7 @@ def _aggregate_curve(
     floor = options.chance.get(key.task, options.chance.get("*", np.nan))
     if not np.isfinite(floor) and np.isfinite(chance).any():
         floor = float(np.nanmedian(chance))
-    if facts.high != 1.0 or not facts.higher_is_better or "norm," in key.metric:
+    if facts.high != 1.0 or not facts.higher_is_better or key.metric.endswith(",norm"):
         floor = np.nan
     models = rows["model"] if "model" in rows.columns else rows["_scale"].cast(pl.String)
     return Curve(
@@ -111,7 +111,10 @@ def _aggregate_error(
     """Standard errors: binomial where each item is right or wrong and n is known, else as told."""
     if facts.binary and np.isfinite(n).all():
         share = (score * n + 0.5) / (n + 1)  # keeps the error above 0 at the floor
-        return np.sqrt(share * (1 - share) / n), "binomial"
+        binomial = np.sqrt(share * (1 - share) / n)
+        # clustered or macro-averaged: whoever gave a clearly larger error knew more
+        if not (reported > 1.2 * binomial).any():
+            return binomial, "binomial"
     if np.isfinite(reported).any():
         return reported, "reported"
     return np.full(len(score), np.nan), "none"

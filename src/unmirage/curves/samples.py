@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy import stats
 
 from unmirage import metrics
 from unmirage.curves.identity import Groups, group
@@ -118,7 +119,12 @@ def _curves_of_group(
     grid = _Grid.of(ladder, rows)
     m, total = grid.shape
     if grid.common.mean() < MIN_COMMON:
-        text = f"only {grid.common.sum()} of {total} items were given to all {m} models"
+        fewest = int(np.argmin(np.bincount(grid.rung, minlength=m)))
+        names = ladder["model"] if "model" in ladder.columns else ladder["_scale"]
+        text = (
+            f"only {grid.common.sum()} of {total} items were given to all {m} models "
+            f"(fewest: {names[fewest]})"
+        )
         return [], [Refusal(key, "items_differ", text, "evaluate all models on the same items")]
     clusters = _clusters(rows, grid.code, total)
     curves, refused = [], []
@@ -148,7 +154,10 @@ def _curves_of_group(
 def _clusters(rows: pl.DataFrame, code: NDArray[np.int64], n: int) -> NDArray[np.int64] | None:
     if "cluster" not in rows.columns or rows["cluster"].null_count() == rows.height:
         return None
-    _, label = np.unique(rows["cluster"].fill_null("").to_numpy(), return_inverse=True)
+    # an item of no cluster is one of its own
+    own = pl.concat_str(pl.lit("item "), pl.col("item").cast(pl.String))
+    names = rows.select(pl.coalesce("cluster", own)).to_series()
+    _, label = np.unique(names.to_numpy(), return_inverse=True)
     out = np.zeros(n, np.int64)
     out[code] = label
     return out
@@ -188,7 +197,10 @@ def _item_curve(
     score = items.scores.mean(axis=1)
     m, n = items.scores.shape
     error = mean_error(items.scores, items.cluster)
-    low, high = score - 1.96 * error, score + 1.96 * error
+    reach = 1.96
+    if items.cluster is not None:
+        reach = float(stats.t.ppf(0.975, max(1, len(np.unique(items.cluster)) - 1)))
+    low, high = score - reach * error, score + reach * error
     binary = bool(np.isin(items.scores, (0.0, 1.0)).all())
     if binary and items.clusters is None:
         low, high = exact_interval(items.scores.sum(axis=1), np.full(m, n, float))

@@ -33,8 +33,9 @@ def exact_interval(successes: Floats, n: Floats, level: float = 0.95) -> tuple[F
 def mean_error(scores: Floats, cluster: NDArray[np.int64] | None = None) -> Floats:
     """Standard error of the mean over items, (M, S) -> (M,).
 
-    Independent items: s / sqrt(S). Clusters: sqrt(sum_c (sum_{i in c} (y_i - mean))^2) / S
-    (Miller 2024, arXiv 2411.00640, Eqs. 1 and 4). One item or one cluster: NaN.
+    Independent items: s / sqrt(S). G clusters:
+    sqrt(G / (G - 1) sum_c (sum_{i in c} (y_i - mean))^2) / S (Miller 2024, arXiv 2411.00640, Eqs. 1
+    and 4, with the correction for few clusters). One item or one cluster: NaN.
 
     >>> mean_error(np.array([[0.0, 1.0, 1.0, 0.0]])).round(4).tolist()
     [0.2887]
@@ -49,7 +50,8 @@ def mean_error(scores: Floats, cluster: NDArray[np.int64] | None = None) -> Floa
         return np.full(m, np.nan)
     centred = scores - scores.mean(axis=1, keepdims=True)
     sums = np.stack([np.bincount(code, row, len(names)) for row in centred])
-    return np.asarray(np.sqrt((sums**2).sum(axis=1)) / s)
+    few = len(names) / (len(names) - 1)
+    return np.asarray(np.sqrt(few * (sums**2).sum(axis=1)) / s)
 
 
 def stream(seed: int, *names: str) -> np.random.Generator:

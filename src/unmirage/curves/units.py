@@ -71,13 +71,14 @@ def _side_of_one(scores: Floats) -> str:
         return "below"
     if not len(under):
         return "above"
-    return "across" if over[0] / under[-1] < 10 else "mixed"
+    # a single score above 1 among shares is more likely a slip than a scale
+    return "across" if over[0] / under[-1] < 10 and len(over) >= len(under) else "mixed"
 
 
 def _items(rows: pl.DataFrame, unit: float) -> int | None:
     """n of a metric that is right or wrong on each item, where the table does not say it.
 
-    A power of ten is not believed: scores rounded to some digits look like that.
+    Not believed where scores rounded to some digits would look like that by luck.
     """
     facts = metrics.facts(str(rows[0, "metric"]))
     if facts is None or not facts.binary or rows["n_samples"].null_count() < rows.height:
@@ -97,10 +98,23 @@ def whole_multiple(scores: Floats) -> int | None:
     if len(inner) < _ENOUGH_SCORES:
         return None
     tried = np.arange(10, _MOST_ITEMS + 1)
+    hits = np.zeros(len(tried), np.int64)
     for s in inner:
         off = np.abs(tried * s - np.round(tried * s))
-        tried = tried[off < 1e-6 * np.sqrt(np.maximum(tried, 100))]
-        if not len(tried):
-            return None
-    n = int(tried[0])
-    return None if n in (10, 100, 1000, 10_000) else n
+        hits += off < 1e-6 * np.sqrt(np.maximum(tried, 100))
+    every = np.flatnonzero(hits == len(inner))
+    nearly = np.flatnonzero(hits >= 0.9 * len(inner))
+    # where a few scores alone ask for a larger n, some models were run on other items
+    if not len(every) or every[0] != nearly[0]:
+        return None
+    n = int(tried[every[0]])
+    return n if _by_rounding(inner, n) < 1e-6 else None
+
+
+def _by_rounding(scores: Floats, n: int) -> float:
+    """Chance that scores rounded to their decimals are multiples of 1/n by luck."""
+    for decimals in range(1, 7):
+        if np.allclose(scores, np.round(scores, decimals), rtol=0, atol=1e-9):
+            whole = 10**decimals
+            return float((n / whole) ** len(scores)) if whole % n == 0 else 0.0
+    return 0.0

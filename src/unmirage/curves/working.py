@@ -13,8 +13,6 @@ from unmirage.types import Curve, Floats
 CHANCE_SLOPE = 0.03
 #: and at a loss, as a share of its range: small losses scatter in nats, not only in per cent
 LOSS = 0.02
-#: and at a bound that no score can pass
-BOUND = 0.01
 
 
 def kind(curve: Curve) -> str:
@@ -94,11 +92,11 @@ def stack(curves: Sequence[Curve]) -> Data:
 def _least(curve: Curve) -> float:
     if _above_worst(curve):
         return CHANCE_SLOPE
-    return {"share": BOUND, "positive": LOSS, "free": 0.0}[kind(curve)] * _range(curve)
+    return LOSS * _range(curve) if kind(curve) == "positive" else 0.0
 
 
 def _range(curve: Curve) -> float:
-    return float(np.ptp(to_working(curve))) if kind(curve) == "positive" else 1.0
+    return float(np.ptp(to_working(curve)))
 
 
 def _above_worst(curve: Curve) -> bool:
