@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from unmirage.types import Curve
 
 #: teacher-forced and choice quantities in which models change smoothly if they change smoothly at
@@ -38,7 +40,9 @@ def companion(curve: Curve, others: Sequence[Curve]) -> Curve | None:
         return None
     choice = curve.facts.forcing == "choice"
     names = (*_CHOICE, *_ANSWER) if choice else (*_ANSWER, *_CHOICE)
-    candidates = [o for o in others if o is not curve and o.models == curve.models]
+    candidates = [
+        o for o in others if o is not curve and o.models == curve.models and not _copy(curve, o)
+    ]
     for name in names:
         for other in candidates:
             if other.facts.name == name and other.facts.name != curve.facts.name:
@@ -52,3 +56,17 @@ def companion(curve: Curve, others: Sequence[Curve]) -> Curve | None:
                 if other.facts.name == name:
                     return other
     return None
+
+
+def _copy(one: Curve, other: Curve) -> bool:
+    """Is one metric a straight-line function of the other on these very answers?
+
+    Then it says nothing that the first does not (exact match and edit distance of one character).
+    """
+    if one.items is None or other.items is None:
+        return False
+    _, here, there = np.intersect1d(one.items.position, other.items.position, return_indices=True)
+    a, b = one.items.scores[:, here].ravel(), other.items.scores[:, there].ravel()
+    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return True
+    return bool(abs(np.corrcoef(a, b)[0, 1]) > 1 - 1e-9)

@@ -33,8 +33,8 @@ def p_text(p: float) -> str:
 
 def _interval(values: Floats) -> tuple[float, float] | None:
     values = values[~np.isnan(values)]
-    if len(values) < 20:
-        return None
+    if len(values) < 20 or values.min() == values.max():
+        return None  # no sampling error is known
     low, high = np.quantile(values, [0.05, 0.95], method="inverted_cdf")
     return float(low), float(high)
 
@@ -348,7 +348,7 @@ def resolution(curve: Curve, expected: Floats, source: str) -> Finding | None:
     sign = np.sign(curve.ceiling - curve.floor)
     at_floor = (curve.low <= curve.floor + 1e-12) & (curve.high >= curve.floor - 1e-12)
     n = curve.count
-    above = np.maximum(sign * (expected - curve.floor), 1e-300)
+    above = np.maximum(sign * (expected - curve.floor), 1e-15)
     if is_binomial(curve):
         needed = np.array([_needed(curve.floor, a, sign) for a in above])
     else:

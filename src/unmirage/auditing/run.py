@@ -15,11 +15,11 @@ from unmirage.auditing.tested import Tested, examine, smooth_line
 from unmirage.auditing.verdict import rule
 from unmirage.curves.build import build
 from unmirage.curves.identity import Choice
-from unmirage.curves.options import Options, wanted
+from unmirage.curves.options import Options, listed, wanted
 from unmirage.curves.uncertainty import bootstrap_weights, stream
 from unmirage.curves.working import from_working
 from unmirage.errors import OptionError
-from unmirage.types import Audit, Curve, Finding, Floats, Judgement, Key, Records
+from unmirage.types import Audit, Curve, Finding, Floats, Judgement, Key, Note, Records
 
 
 def audit(
@@ -82,20 +82,17 @@ def audit(
     >>> unmirage.audit(unmirage.read(table), draws=200).judgements[0].verdict
     'smooth'
     """
-    if draws < 100:
-        raise OptionError(f"{draws} draws are too few for a p-value", mend="--draws 1000")
-    options = Options(
-        family,
-        task,
-        metric,
-        where or {},
-        Choice(scale, by, ignore, checkpoint),
-        higher_is_better,
-        lower_is_better,
-        percent,
-        items,
-        chance or {},
-    )
+    _check(records, seed, draws, level, items, chance or {})
+    lists = {
+        "family": listed(family),
+        "task": listed(task),
+        "metric": listed(metric),
+        "higher_is_better": listed(higher_is_better),
+        "lower_is_better": listed(lower_is_better),
+        "percent": listed(percent),
+    }
+    choice = Choice(scale, listed(by), listed(ignore), checkpoint)
+    options = Options(**lists, where=where or {}, choice=choice, items=items, chance=chance or {})
     built = build(records, options)
     total = len(built.curves)
     done = _Counter(total, progress)
@@ -115,6 +112,13 @@ def audit(
         judge = _Judge(curve, tested.get(number), other, second, groups[_group(curve.key)])
         judged.append(judge.run(weights, seed, draws, level, siblings))
         done(1)
+    notes = [*records.notes, *built.notes]
+    if len(judged) >= MANY:
+        text = (
+            f"{len(judged)} curves are each tested at level {level:g}: without any real break up "
+            f"to {level * len(judged):.0f} could look broken (no control of false discoveries)"
+        )
+        notes.append(Note("warning", "many_tests", text, count=len(judged)))
     settings = {
         "version": version("unmirage"),
         "seed": seed,
@@ -123,11 +127,50 @@ def audit(
         "scale": scale or "chosen per family",
         "checkpoint": checkpoint,
         "identity": list(built.identity),
-        "by": list(by),
-        "ignore": list(ignore),
+        "by": list(choice.by),
+        "ignore": list(choice.ignore),
+        **{name: list(value) for name, value in lists.items()},
+        "items": items,
+        "chance": dict(chance or {}),
+        "files": _files(records),
         "where": dict(where or {}),
     }
-    return Audit(tuple(judged), built.refused, (*records.notes, *built.notes), settings)
+    return Audit(tuple(judged), built.refused, tuple(notes), settings)
+
+
+#: so many curves in one audit call for a word on many tests
+MANY = 20
+
+
+def _check(
+    records: object,
+    seed: object,
+    draws: int,
+    level: float,
+    items: int | None,
+    chance: object,
+) -> None:
+    """Refuse arguments that cannot be meant, before any work."""
+    if not isinstance(records, Records):
+        what = f"audit takes Records, not {type(records).__name__}"
+        raise OptionError(what, mend="unmirage.audit(unmirage.read(...))")
+    if not isinstance(seed, int) or seed < 0:
+        raise OptionError(f"a seed of {seed!r}", mend="a whole number from 0 on")
+    if draws < 100:
+        raise OptionError(f"{draws} draws are too few for a p-value", mend="--draws 1000")
+    if not 0 < level <= 0.5:
+        raise OptionError(f"a level of {level!r}", mend="a share such as 0.05")
+    if items is not None and items < 1:
+        raise OptionError(f"{items} items behind each score", mend="--items 500")
+    if not isinstance(chance, Mapping) or not all(0 <= c < 1 for c in chance.values()):
+        raise OptionError(
+            f"chance level {chance!r}", mend="a share of 1 by task: --chance mmlu=0.25"
+        )
+
+
+def _files(records: Records) -> list[str]:
+    frames = [f for f in (records.samples, records.aggregates) if "file" in f.columns]
+    return sorted({n for f in frames for n in f["file"].drop_nulls().unique().to_list()})
 
 
 class _Counter:

@@ -252,7 +252,7 @@ def _error(curve: Curve) -> float:
 
 def _gradual(case: _Case) -> str:
     steep = case.value("sharpness", "steepness")
-    text = f"rises gradually, {number(steep)} times as steep as a straight line in log scale"
+    text = f"improves gradually, {number(steep)} times as steep as a straight line in log scale"
     if steep >= SHARP:
         text = f"no sharper than noise makes a straight line ({p_text(case.p('sharpness'))})"
     if case.says("movement", "inverse"):
@@ -394,10 +394,10 @@ def _rest(case: _Case) -> Ruling:
     if case.companion is not None:
         return _companion_rest(case, named)
     if case.breaks and not case.says("movement", "errors_known"):
-        a, b = case.value("break", "step_from"), case.value("break", "step_to")
         text = (
-            f"a step between {number(a)} and {number(b)} fits better than smooth laws "
-            f"({p_text(case.p('break'))}), but the sampling error of the scores is unknown"
+            f"a step between {number(case.value('break', 'step_from'))} and "
+            f"{number(case.value('break', 'step_to'))} fits better than smooth laws, but the "
+            "sampling error of the scores is unknown"
         )
         change = "the number of items (--items N), a stderr column, or the outputs"
         return Ruling("undecided", named, text, change)
@@ -407,7 +407,7 @@ def _rest(case: _Case) -> Ruling:
     if not case.breaks and follows and (primary(case.curve) or inside):
         law = case.found["break"].values["law"]
         how = "steeply" if case.steep else "late"
-        text = f"rises {how}, but along one smooth law ({law}, {p_text(case.p('break'))})"
+        text = f"improves {how}, but along one smooth law ({law}, {p_text(case.p('break'))})"
         if inside and "predictability" in case.found:
             text += ", and the smaller rungs foresee the largest"
         return Ruling("smooth", named, text, f"a rung near {add} that leaves the smooth law")
@@ -425,11 +425,9 @@ def _rest(case: _Case) -> Ruling:
         return Ruling(
             "undecided", named, text, f"other seeds or checkpoints, rungs near {add}, {what}"
         )
-    text = "rises sharply; smooth laws allow it"
+    text = "improves sharply; smooth laws allow it"
     if not case.says("movement", "monotone"):
-        text = (
-            "rises sharply and falls back: not monotone; with noise between the rungs smooth laws"
-        )
+        text = "improves sharply and falls back: not monotone; with noise between the rungs smooth laws"
         text += " allow it"
     elif not inside:
         text += ", but the smaller rungs do not foresee it"

@@ -49,9 +49,10 @@ def _aggregate_curve(
     groups: Groups, number: int, rows: pl.DataFrame, options: Options
 ) -> Curve | Refusal:
     key = groups.keys[number]
-    facts = facts_of(key.metric, direction_of(rows), options)
+    facts = facts_of(key.metric, direction_of(rows), options, key.task)
     if facts is None:
-        mend = f"--higher-is-better {key.metric} or --lower-is-better {key.metric}"
+        name = key.task if key.metric == "score" else key.metric
+        mend = f"--higher-is-better {name} or --lower-is-better {name}"
         return Refusal(key, "unknown_direction", f"is a high {key.metric} good or bad?", mend)
     units = set(rows["_unit"].to_list())
     if len(units) > 1 or None in units:

@@ -52,7 +52,7 @@ def where(frame: pl.DataFrame, conditions: Mapping[str, str]) -> pl.DataFrame:
         if column not in frame.columns:
             raise ColumnError(
                 f"--where names the column {column!r}, which is not there",
-                mend="columns: " + ", ".join(frame.columns),
+                mend="columns: " + _shown_columns(frame),
             )
         same = _as_text(column, frame) == value
         if frame.schema[column].is_numeric():
@@ -62,6 +62,10 @@ def where(frame: pl.DataFrame, conditions: Mapping[str, str]) -> pl.DataFrame:
                 raise OptionError(f"--where {column}={value}: the column holds numbers") from None
         frame = frame.filter(~same.fill_null(False) if name.endswith("!") else same)
     return frame
+
+
+def _shown_columns(frame: pl.DataFrame) -> str:
+    return ", ".join(c for c in frame.columns if not c.startswith("_"))
 
 
 def _as_text(column: str, frame: pl.DataFrame) -> pl.Expr:
@@ -87,7 +91,9 @@ def group(rows: pl.DataFrame, choice: Choice) -> Groups:
     notes: list[Note] = []
     for name in (*choice.by, *choice.ignore):
         if name not in rows.columns:
-            raise ColumnError(f"no column is named {name!r}", mend=", ".join(rows.columns))
+            raise ColumnError(
+                f"no column is named {name!r}", mend="columns: " + _shown_columns(rows)
+            )
     rows = _with_family(rows, notes)
     texts = [c for c in SETTINGS if c in rows.columns and rows.schema[c] == pl.String]
     rows = rows.with_columns(pl.col(c).replace("", None) for c in texts)
@@ -131,6 +137,8 @@ def _with_family(rows: pl.DataFrame, notes: list[Note]) -> pl.DataFrame:
     rows = rows.with_columns(pl.coalesce("family", family).alias("family"))
     said = rows.filter(missing)["family"].unique().sort().to_list()
     text = f"no family column: taken from the model names as {', '.join(map(repr, said[:5]))}"
+    if said == ["(one family)"]:
+        text = "no family column, and the model names tell none: all models taken as one family"
     notes.append(Note("warning", "family_assumed", text + (" ..." if len(said) > 5 else "")))
     return rows
 
@@ -167,6 +175,13 @@ def _with_scale(rows: pl.DataFrame, choice: Choice, notes: list[Note]) -> pl.Dat
     rows = rows.with_columns(scale.alias("_scale"))
     used = rows["_scale_name"].unique().sort().to_list()
     notes.append(Note("info", "scale", f"scale axis: {', '.join(used)} (log10, decades)"))
+    sizes = rows.filter(pl.col("_scale_name") == "params")["_scale"].drop_nulls().to_list()
+    if sizes and max(sizes) < 1000:
+        text = (
+            f"parameters from {min(sizes):g} to {max(sizes):g}: in millions or billions? the "
+            "verdicts do not depend on it, the sizes shown do"
+        )
+        notes.append(Note("warning", "small_scale", text))
     lost = rows["_scale"].null_count()
     if lost:
         text = f"{lost} rows have no {' or '.join(used)} and are left out"

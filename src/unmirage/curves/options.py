@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -38,6 +39,11 @@ class Built:
     identity: tuple[str, ...]
 
 
+def listed(names: str | Sequence[str]) -> Sequence[str]:
+    """One name or many, as a list of names."""
+    return [names] if isinstance(names, str) else list(names)
+
+
 def pick(frame: pl.DataFrame, options: Options) -> pl.DataFrame:
     """Rows of the families and tasks asked for (the metric is chosen later), and --where."""
     for column, patterns in (("family", options.family), ("task", options.task)):
@@ -48,32 +54,47 @@ def pick(frame: pl.DataFrame, options: Options) -> pl.DataFrame:
 
 
 def matching(names: Iterable[str | None], patterns: Sequence[str]) -> list[str]:
-    """Names that fit one of the shell patterns, case aside."""
+    """Names that fit one of the shell patterns, case aside; else those that contain one."""
     known = sorted({n for n in names if n is not None})
-    low = [p.casefold() for p in patterns]
-    return [n for n in known if any(fnmatch.fnmatchcase(n.casefold(), p) for p in low)]
+    found: dict[str, None] = {}
+    for pattern in (p.casefold() for p in patterns):
+        fit = [n for n in known if fnmatch.fnmatchcase(n.casefold(), pattern)]
+        if not fit and not set(pattern) & set("*?["):
+            fit = [n for n in known if pattern in n.casefold()]  # lambada: lambada_openai
+        found.update(dict.fromkeys(fit))
+    return sorted(found)
 
 
 def wanted(name: str, options: Options) -> bool:
     """Is this metric asked for, by name, alias or pattern?"""
-    if not options.metric or matching([name], options.metric):
+    low = [p.casefold() for p in options.metric]
+    if not low or any(fnmatch.fnmatchcase(name.casefold(), p) for p in low):
         return True
     known = metrics.facts(name)
     asked = [f.name for p in options.metric if (f := metrics.facts(p)) is not None]
-    return name in asked or (known is not None and bool(matching([known.name], options.metric)))
+    return name in asked or (
+        known is not None and any(fnmatch.fnmatchcase(known.name, p) for p in low)
+    )
 
 
-def facts_of(name: str, said: bool | None, options: Options) -> Facts | None:
+#: words in the name of a column of scores that tell that less is better
+_LOSSES = re.compile(r"loss|perplexity|ppl|entropy|nll|bpb|bits_per|error|brier|distance", re.I)
+
+
+def facts_of(name: str, said: bool | None, options: Options, task: str = "") -> Facts | None:
     """What is known of a reported metric: options first, then the table, then its name."""
     known = metrics.facts(name)
+    if name == "score" and known is None and (tail := re.split(r"[/.]", task)[-1]):
+        known = metrics.facts(tail)  # a wide table whose columns are named after losses
     direction = said
-    if matching([name], options.higher_is_better):
-        direction = True
-    elif matching([name], options.lower_is_better):
-        direction = False
-    if direction is None:
-        # sklearn's convention: a thing called score is better when higher
-        direction = known.higher_is_better if known else (True if name == "score" else None)
+    for names, better in ((options.higher_is_better, True), (options.lower_is_better, False)):
+        low = [p.casefold() for p in names]
+        if any(fnmatch.fnmatchcase(n.casefold(), p) for n in (name, task) for p in low):
+            direction = better
+    if direction is None and known is not None:
+        direction = known.higher_is_better
+    if direction is None and name == "score" and not _LOSSES.search(task):
+        direction = True  # scikit-learn's convention: a score is better when higher
     if direction is None:
         return None
     if known is None:

@@ -30,7 +30,7 @@ MIN_COMMON = 0.5
 
 
 def from_samples(frame: pl.DataFrame, options: Options) -> Built:
-    frame = frame.with_row_index("_row")
+    frame = _target_index(frame.with_row_index("_row"))
     cell = [c for c in _cell_columns(frame) if frame[c].null_count() < frame.height]
     frame = frame.with_columns(pl.struct(cell).rank("dense").alias("_cell"))
     cells = frame.unique("_cell", keep="first", maintain_order=True).select("_cell", *cell)
@@ -49,6 +49,27 @@ def from_samples(frame: pl.DataFrame, options: Options) -> Built:
         curves += made
         refused += lost
     return Built(tuple(curves), tuple(refused), tuple(notes), tuple(groups.identity))
+
+
+def _target_index(frame: pl.DataFrame) -> pl.DataFrame:
+    """Index of the right option where only its text or its letter is given."""
+    if not {"choices", "choice_logprobs"} <= {*frame.columns}:
+        return frame
+    count = pl.coalesce(pl.col("choices").list.len(), pl.col("choice_logprobs").list.len())
+    first = pl.col("targets").list.first()
+    if "target_index_text" in frame.columns:
+        first = pl.coalesce(first, pl.col("target_index_text").cast(pl.String))
+    text = first.str.strip_chars()
+    place = pl.lit(None, pl.Int64)
+    for i in range(int(frame.select(count.max()).item() or 0)):
+        same = pl.col("choices").list.get(i, null_on_oob=True).str.strip_chars() == text
+        place = pl.coalesce(place, pl.when(same).then(pl.lit(i, pl.Int64)))
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    by_letter = text.str.strip_chars("().:").replace_strict(
+        {c: i for i, c in enumerate(letters)}, default=None, return_dtype=pl.Int64
+    )
+    by_letter = pl.when(by_letter < count).then(by_letter)
+    return frame.with_columns(pl.coalesce("target_index", place, by_letter).alias("target_index"))
 
 
 def _cell_columns(frame: pl.DataFrame) -> list[str]:
@@ -82,7 +103,11 @@ def _asked_metrics(frame: pl.DataFrame, options: Options) -> list[Metric]:
         found = [m for m in found if m in serves or wanted(m.name, options)]
     if "metric" in frame.columns and "score" in frame.columns:
         for name in frame["metric"].drop_nulls().unique().sort().to_list():
-            facts = facts_of(name, direction_of(frame.filter(pl.col("metric") == name)), options)
+            part = frame.filter(pl.col("metric") == name)
+            facts = facts_of(name, direction_of(part), options)
+            if facts is None and part["score"].drop_nulls().is_in([0.0, 1.0]).all():
+                # right or wrong, under whatever name
+                facts = Facts(name, name, 0.0, 1.0, True, False, False, binary=True)
             if facts is not None and all(facts.name != m.name for m in found):
                 found.append(metrics.reported(name, facts))
     for pattern in options.metric:

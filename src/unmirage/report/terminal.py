@@ -41,7 +41,11 @@ def parts(audit: View, *, every: bool = False, plain: bool = False) -> Iterable[
     judged = audit["audits"]
     full = len(judged) <= FULL
     shown = judged if every or full else interesting(judged)
-    for i, family in enumerate(sorted({j["family"] for j in shown})):
+    best: dict[str, int] = {}
+    for j in shown:
+        rank = 0 if full else words.rank(j["verdict"])
+        best[j["family"]] = min(rank, best.get(j["family"], rank))
+    for i, family in enumerate(sorted(best, key=lambda name: (best[name], name))):
         members = [j for j in shown if j["family"] == family]
         yield Text()
         yield _family(family, members, full=full, plain=plain, header=i == 0)

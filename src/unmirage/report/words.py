@@ -24,8 +24,8 @@ VERDICTS: Final[dict[str, Sign]] = {
         "^",
         "bold red",
         "#b8460b",
-        "The jump is still there under a linear or continuous metric, with enough test items and "
-        "enough model sizes. Treat it as real until new data says otherwise.",
+        "No smooth law makes the jump, with enough test items and model sizes, and under a linear "
+        "metric of the same outputs where there is one. Treat it as real until new data says otherwise.",
     ),
     "mirage": Sign(
         "◇",
