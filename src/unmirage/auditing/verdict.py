@@ -427,8 +427,7 @@ def _rest(case: _Case) -> Ruling:
         )
     text = "improves sharply; smooth laws allow it"
     if not case.says("movement", "monotone"):
-        text = "improves sharply and falls back: not monotone; with noise between the rungs smooth laws"
-        text += " allow it"
+        text = "improves sharply and falls back: not monotone; smooth laws with noise allow it"
     elif not inside:
         text += ", but the smaller rungs do not foresee it"
     if not primary(case.curve):

@@ -25,7 +25,8 @@ VERDICTS: Final[dict[str, Sign]] = {
         "bold red",
         "#b8460b",
         "No smooth law makes the jump, with enough test items and model sizes, and under a linear "
-        "metric of the same outputs where there is one. Treat it as real until new data says otherwise.",
+        "metric of the same outputs where there is one. Treat it as real until new data says "
+        "otherwise.",
     ),
     "mirage": Sign(
         "◇",
