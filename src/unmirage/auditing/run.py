@@ -112,7 +112,10 @@ def audit(
         judge = _Judge(curve, tested.get(number), other, second, groups[_group(curve.key)])
         judged.append(judge.run(weights, seed, draws, level, siblings))
         done(1)
-    notes = [*records.notes, *built.notes]
+    identity = (
+        f"a curve is one {', '.join(built.identity)}: rows that differ in these are kept apart"
+    )
+    notes = [*records.notes, Note("info", "identity", identity), *built.notes]
     if len(judged) >= MANY:
         text = (
             f"{len(judged)} curves are each tested at level {level:g}: without any real break up "
