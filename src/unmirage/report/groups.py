@@ -32,3 +32,15 @@ def by_code(entries: Iterable[View]) -> list[Group]:
         found[entry["code"]].append(entry)
     groups = [Group(code, members) for code, members in found.items()]
     return sorted(groups, key=lambda g: (g.first.get("level") == "info", -len(g.members), g.code))
+
+
+def message(note: View) -> str:
+    """The note with its count, where the sentence does not hold it already.
+
+    >>> message({"message": "rows without a score left out", "count": 12478})
+    'rows without a score left out (12,478)'
+    """
+    text, count = str(note["message"]), note.get("count")
+    if not count or str(count) in text or f"{count:,}" in text:
+        return text
+    return f"{text} ({count:,})"

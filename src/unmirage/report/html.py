@@ -13,7 +13,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from unmirage.report import marks, svg, text, words
-from unmirage.report.groups import by_code
+from unmirage.report.groups import by_code, message
 from unmirage.report.view import View, view
 from unmirage.types import Audit
 
@@ -210,7 +210,7 @@ def _refused(group: Any) -> dict[str, Any]:
 
 def _note(group: Any) -> dict[str, Any]:
     messages = [
-        text.visible(n["message"]) + (f" ({text.visible(n['file'])})" if n["file"] else "")
+        text.visible(message(n)) + (f" ({text.visible(n['file'])})" if n["file"] else "")
         for n in group.members
     ]
     return {"title": group.title, "level": group.first["level"], "messages": messages}

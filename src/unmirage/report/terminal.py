@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unmirage.report import axes, marks, text, words
-from unmirage.report.groups import by_code
+from unmirage.report.groups import by_code, message
 from unmirage.report.view import View, view
 from unmirage.types import Audit
 
@@ -223,7 +223,7 @@ def _notes(audit: View) -> Iterable[RenderableType]:
     for group in groups:
         one = group.first
         line = Text("! " if one["level"] == "warning" else "- ")
-        line.append(text.visible(one["message"], 300))
+        line.append(text.visible(message(one), 300))
         if one["file"]:
             line.append(f" ({text.shorten(one['file'], 60)})", style="dim")
         if len(group.members) > 1:
