@@ -123,6 +123,7 @@ def test_two_seeds_are_two_curves_and_their_distance_is_told():
     found = audit(pl.concat([a, b]), metric=["exact_match"]).judgements
     assert [dict(j.key.settings)["seed"] for j in found] == ["0", "1"]
     assert found[0].finding("seeds").values["bimodal"]
+    assert "bimodal" in found[0].because
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not():

@@ -16,7 +16,7 @@ one, else the curve itself. The constants below are conventions; docs/log.md tel
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -123,9 +123,14 @@ class _Case:
 
     @property
     def lasts(self) -> bool:
-        """Is the step a new high, half of which is still there at the largest rung?"""
+        """Is the step a new high, half of which is still there at the largest rung?
+
+        The step is the break of the curve itself, else its largest one.
+        """
+        own = self.companion is None and self.breaks
         sign = 1.0 if self.curve.facts.higher_is_better else -1.0
-        y, j = sign * self.curve.score, int(self.value("sharpness", "gap"))
+        y = sign * self.curve.score
+        j = int(self.value("break" if own else "sharpness", "gap"))
         step = y[j + 1] - y[j]
         new_high = y[j + 1 :].max() - y[: j + 1].max()
         return bool(step > 0 and new_high >= 0.5 * step and y[-1] - y[j] >= 0.5 * step)
@@ -183,7 +188,9 @@ class _Case:
 
     @property
     def same_place(self) -> bool:
-        """Is the break where the score jumps, give or take one gap?"""
+        """Does the companion break where the score jumps, give or take one gap?"""
+        if self.companion is None:
+            return True
         return abs(self.value(self.evidence, "gap") - self.value("sharpness", "gap")) <= 1
 
     def explanations(self) -> tuple[Explanation, ...]:
@@ -202,6 +209,16 @@ def rule(
 ) -> Ruling:
     """The verdict on one curve."""
     case = _Case(curve, companion, found, level)
+    made = _decide(case)
+    if made.verdict in ("survives", "undecided") and case.says("seeds", "bimodal"):
+        where = number(case.value("seeds", "scale"))
+        made = replace(
+            made, because=f"{made.because}; over seeds the outcome is bimodal at {where}"
+        )
+    return made
+
+
+def _decide(case: _Case) -> Ruling:
     if not case.moves:
         return _still(case)
     if case.unclear:
@@ -379,10 +396,10 @@ def _rest(case: _Case) -> Ruling:
             "rise look the same",
             f"a rung near {add}",
         )
-    if case.breaks and case.companion is None and not (case.same_place and case.lasts):
+    if case.breaks and case.companion is None and not case.lasts:
         a, b = number(case.value("break", "step_from")), number(case.value("break", "step_to"))
-        why = "does not last" if case.same_place else "is not where the score rises most"
-        text = f"a step between {a} and {b} fits better than smooth laws, but it {why}"
+        text = f"a step between {a} and {b} fits better than smooth laws, but it does not last"
+        text += " or makes no new high"
         return Ruling("undecided", named, text, "other seeds or checkpoints of these rungs")
     if case.evidence_breaks and not case.value(case.evidence, "size") > 0:
         return Ruling(
@@ -422,9 +439,7 @@ def _rest(case: _Case) -> Ruling:
         )
         if not case.says("movement", "monotone"):
             text += "; not monotone"
-        return Ruling(
-            "undecided", named, text, f"other seeds or checkpoints, rungs near {add}, {what}"
-        )
+        return Ruling("undecided", named, text, f"{what}, or a rung near {add}")
     text = "improves sharply; smooth laws allow it"
     if not case.says("movement", "monotone"):
         text = "improves sharply and falls back: not monotone; smooth laws with noise allow it"
