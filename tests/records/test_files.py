@@ -509,3 +509,21 @@ def test_plain_csv_of_the_field() -> None:
     assert ladder["task"].n_unique() > 10
     with pytest.raises(ColumnError):
         read(TABULAR / "base_llm_emergent_capability_eval.csv", scores=["*_acc"])
+
+
+def test_a_table_of_other_things_in_a_folder_is_left_out_and_told(tmp_path):
+    (tmp_path / "scores.csv").write_text(
+        "model,params,task,metric,score\na,1e6,t,acc,0.1\nb,1e7,t,acc,0.2\nc,1e8,t,acc,0.3\n"
+    )
+    (tmp_path / "people.csv").write_text("name,age\nann,31\nbob,45\n")
+    records = read(tmp_path)
+    assert records.aggregates.height == 3
+    (note,) = [n for n in records.notes if n.code == "file_left_out"]
+    assert note.level == "warning"
+    assert note.file is not None
+    assert note.file.endswith("people.csv")
+    with pytest.raises(ColumnError):
+        read([tmp_path / "scores.csv", tmp_path / "people.csv"])
+    (tmp_path / "scores.csv").unlink()
+    with pytest.raises(ColumnError):
+        read(tmp_path)

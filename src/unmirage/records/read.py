@@ -61,7 +61,7 @@ def read(
     options = Options(
         check_left_sides(columns or {}), tuple(scores), tuple(percent), skip_bad, need_scale
     )
-    tables, stores, notes = _load_all(_as_list(paths), skip_bad)
+    tables, stores, notes, found = _load_all(_as_list(paths), skip_bad)
     parts: list[tuple[pl.DataFrame, bool]] = []
     tables = [_guess_types(t) if t.text else t for t in tables]
     recognised = [recognise(t, options.columns) for t in tables]
@@ -69,12 +69,24 @@ def read(
     seen_columns: set[str] = set().union(*(r.theirs for r in recognised))
     _refuse_unused("--columns", set(options.columns.values()) - used_columns, seen_columns)
     used_scores: set[str] = set()
+    left_out: list[ColumnError] = []
     for seen in recognised:
-        seen, used = long(seen, options)
+        try:
+            seen, used = long(seen, options)
+            sized = with_scale(seen, need_scale)
+        except ColumnError as error:
+            # a folder may hold tables of other things; a table that was named must be one of scores
+            if seen.table.name not in found:
+                raise
+            left_out.append(error)
+            continue
         used_scores |= used
-        frame, found = validate(with_scale(seen, need_scale), options)
+        frame, told = validate(sized, options)
         parts.append((frame, seen.samples))
-        notes.extend(found)
+        notes.extend(told)
+    if left_out and not parts and not stores:
+        raise left_out[0]
+    notes.extend(Note("warning", "file_left_out", f"left out: {e.what}", e.file) for e in left_out)
     _refuse_unused("--scores", set(options.scores) - used_scores, seen_columns)
     return _join(parts, stores, notes, options)
 
@@ -91,11 +103,15 @@ def _as_list(paths: Any) -> list[Any]:
     return given
 
 
-def _load_all(given: list[Any], skip_bad: bool) -> tuple[list[Table], list[Records], list[Note]]:
+def _load_all(
+    given: list[Any], skip_bad: bool
+) -> tuple[list[Table], list[Records], list[Note], set[str]]:
+    """Tables, stores, notes, and the names of tables that were found in a folder, not named."""
     tables: list[Table] = []
     stores: list[Records] = []
     notes: list[Note] = []
     done: set[Path] = set()
+    in_folders: set[str] = set()
     for one in given:
         if not isinstance(one, (str, Path)):
             name = FRAME_NAME if len(given) == 1 else f"(frame {len(tables) + 1})"
@@ -115,9 +131,10 @@ def _load_all(given: list[Any], skip_bad: bool) -> tuple[list[Table], list[Recor
                 stores.append(read_store(source.path))
             else:
                 tables.append(load(source, skip_bad))
+                in_folders |= {source.name} if source.found else set()
     if not tables and not stores:
         raise FileProblem("holds no table", file=str(given[0]))
-    return tables, stores, notes
+    return tables, stores, notes, in_folders
 
 
 def _guess_types(table: Table) -> Table:
