@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unmirage.metrics import METRICS, available, get, score
+from unmirage.records.columns import SAMPLE
 from unmirage.types import Metric
 
 NAMES = tuple(METRICS)
@@ -251,21 +252,24 @@ ROWS = st.fixed_dictionaries(
     }
 )
 TYPES = {
-    "item": pl.String,
-    "repeat": pl.Int64,
-    "output": pl.String,
-    "targets": pl.List(pl.String),
-    "output_tokens": pl.List(pl.Int64),
-    "target_tokens": pl.List(pl.Int64),
-    "token_logprobs": pl.List(pl.Float64),
-    "token_correct": pl.List(pl.Boolean),
-    "target_bytes": pl.Int64,
-    "choices": pl.List(pl.String),
-    "choice_logprobs": pl.List(pl.Float64),
-    "choice_credit": pl.List(pl.Float64),
-    "target_index": pl.Int64,
-    "metric": pl.String,
-    "score": pl.Float64,
+    name: SAMPLE[name]
+    for name in (
+        "item",
+        "repeat",
+        "output",
+        "targets",
+        "output_tokens",
+        "target_tokens",
+        "token_logprobs",
+        "token_correct",
+        "target_bytes",
+        "choices",
+        "choice_logprobs",
+        "choice_credit",
+        "target_index",
+        "metric",
+        "score",
+    )
 }
 
 

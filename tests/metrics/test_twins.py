@@ -13,6 +13,7 @@ import pytest
 from unmirage.metrics import METRICS, pass_at, score, token_units
 from unmirage.metrics.passk import estimate
 from unmirage.metrics.tokens import Pairs, _coded, edit_distances, token_pairs
+from unmirage.records.columns import SAMPLE
 
 Row = dict[str, object]
 Twin = Callable[[Row], float]
@@ -60,17 +61,20 @@ def random_row(rng: np.random.Generator, i: int) -> Row:
 
 
 TYPES = {
-    "output": pl.String,
-    "targets": pl.List(pl.String),
-    "output_tokens": pl.List(pl.Int64),
-    "target_tokens": pl.List(pl.Int64),
-    "token_logprobs": pl.List(pl.Float64),
-    "token_correct": pl.List(pl.Boolean),
-    "target_bytes": pl.Int64,
-    "choices": pl.List(pl.String),
-    "choice_logprobs": pl.List(pl.Float64),
-    "choice_credit": pl.List(pl.Float64),
-    "target_index": pl.Int64,
+    name: SAMPLE[name]
+    for name in (
+        "output",
+        "targets",
+        "output_tokens",
+        "target_tokens",
+        "token_logprobs",
+        "token_correct",
+        "target_bytes",
+        "choices",
+        "choice_logprobs",
+        "choice_credit",
+        "target_index",
+    )
 }
 
 # ---------------------------------------------------------------- text

@@ -28,14 +28,15 @@ from numpy.typing import NDArray
 
 from unmirage.curves.laws import (
     LAWS,
-    LINE,
     PLATEAU,
+    PLAUSIBLE,
     Data,
     Fit,
     Law,
     design,
     fit,
     inverse_link,
+    minus_two_log,
     plateau_columns,
     unit,
     weighted_fit,
@@ -44,8 +45,6 @@ from unmirage.types import Floats
 
 #: noise levels tried, as multiples of the noise the law shows on the curve
 _LEVELS = np.array([0.0, 0.06, 0.12, 0.25, 0.4, 0.6, 0.8, 1.0, 1.3, 1.8])
-#: laws whose criterion is within this of the best are all asked (Burnham and Anderson 2002, 2.6)
-_PLAUSIBLE = 6.0
 #: a first look with few draws; curves far from significant stop there
 _FIRST, _STOP = 80, 0.2
 _MEMORY = 4_000_000  # doubles in the largest temporary
@@ -89,7 +88,7 @@ def find_breaks(
     # a step that fits no better than a smooth law is no evidence, however rare it is
     p_value = np.where(t > 0, 0.0, 1.0)
     for number in range(len(laws)):
-        asked = (t > 0) & (smooth[number] <= least + _PLAUSIBLE)
+        asked = (t > 0) & (smooth[number] <= least + PLAUSIBLE)
         rows = np.flatnonzero(asked)
         p = _p_values(laws, number, fits, data, t, rows, streams, _FIRST)
         again = rows[p <= _STOP]
@@ -107,9 +106,13 @@ def _penalty(law: Law, m: int, step: bool) -> float:
 
 def _levels(fitted: Fit) -> Floats:
     """(B, L) noise levels on the scale of eta."""
+    return np.asarray(np.maximum(fitted.tau, _typical(fitted))[:, None] * _LEVELS)
+
+
+def _typical(fitted: Fit) -> Floats:
+    """Median sampling error of a rung on the scale of eta, (B,)."""
     slope = np.maximum(np.abs(fitted.slope), 1e-9)
-    typical = np.median(fitted.sampling / slope, axis=1)
-    return np.asarray(np.maximum(fitted.tau, np.minimum(typical, 10.0))[:, None] * _LEVELS)
+    return np.asarray(np.minimum(np.median(fitted.sampling / slope, axis=1), 10.0))
 
 
 def _criterion(law: Law, fitted: Fit, data: Data) -> Floats:
@@ -118,30 +121,29 @@ def _criterion(law: Law, fitted: Fit, data: Data) -> Floats:
     best = np.full(data.u.shape[0], np.inf)
     if not np.isfinite(penalty):
         return best
+    if law.basis == PLATEAU:
+        return _plateau_deviance(data, fitted) + penalty
     for level in _levels(fitted).T:
-        if law.basis == PLATEAU:
-            best = np.minimum(best, _plateau_deviance(data, fitted, level))
-            continue
         again = weighted_fit(law, data, fitted, level)
         best = np.minimum(best, _deviance(data, again.mean, again.slope, level))
     return best + penalty
 
 
-def _plateau_deviance(data: Data, fitted: Fit, tau: Floats) -> Floats:
-    """The best of all shapes of the plateau at a given noise, with weights at the fitted mean."""
+def _plateau_deviance(data: Data, fitted: Fit) -> Floats:
+    """The best of all shapes and noise levels of the plateau, with weights at the fitted mean."""
     columns = plateau_columns(unit(data.x)[0])
-    sd = np.sqrt(
-        data.variance(fitted.mean) + data.noise_slope(fitted.slope) ** 2 * tau[:, None] ** 2
-    )
-    basis, _ = np.linalg.qr(columns / sd[:, None, :, None])
-    r = (data.u / sd)[:, None, None]  # (B, 1, 1, M)
-    q = (r**2).sum(-1) - ((r @ basis) ** 2).sum(-1)  # (B, G, 1)
-    return np.asarray(2 * np.log(sd).sum(axis=1) + q[..., 0].min(axis=1))
+    best = np.full(data.u.shape[0], np.inf)
+    for level in _levels(fitted).T:
+        sd = np.sqrt(data.total(fitted.mean, fitted.slope, level))
+        basis, _ = np.linalg.qr(columns / sd[:, None, :, None])
+        r = (data.u / sd)[:, None, None]  # (B, 1, 1, M)
+        q = (r**2).sum(-1) - ((r @ basis) ** 2).sum(-1)  # (B, G, 1)
+        best = np.minimum(best, 2 * np.log(sd).sum(axis=1) + q[..., 0].min(axis=1))
+    return best
 
 
 def _deviance(data: Data, mean: Floats, slope: Floats, tau: Floats) -> Floats:
-    total = data.variance(mean) + data.noise_slope(slope) ** 2 * tau[:, None] ** 2
-    return np.asarray((np.log(total) + (data.u - mean) ** 2 / total).sum(axis=1))
+    return minus_two_log(data.u - mean, data.total(mean, slope, tau))
 
 
 def _best_step(
@@ -232,7 +234,7 @@ def _statistics(laws: Sequence[Law], truth: Fit, data: Data, rows: Ints, made: F
     """T of simulated families, (B, R).
 
     Each law is made linear about its fit to the truth: under a smooth truth a fitted step is small,
-    so this agrees with refitting (tests/audit/test_breaks.py holds the slow twin).
+    so this agrees with refitting (tests/auditing/test_breaks.py holds the slow twin).
     """
     m = data.u.shape[1]
     smooth = np.full(made.shape[:2], np.inf)
@@ -258,15 +260,12 @@ def _law_criteria(
     t, _, _ = unit(data.x)
     m = t.shape[1]
     columns = plateau_columns(t) if law.basis == PLATEAU else design(law, t)[:, None]
-    variance = data.variance(fitted.mean)
-    slope = np.maximum(np.abs(fitted.slope), 1e-9)
-    typical = np.minimum(np.median(np.sqrt(variance) / slope, axis=1), 10.0)
     residual = made - fitted.mean[:, None]
     jump = np.tril(np.ones((m, m)), -1)[:, : m - 1]  # column j: 1 above rung j
     smooth = np.full(made.shape[:2], np.inf)
     stepped = smooth.copy()
-    for level in np.maximum(tau, typical)[None] * _LEVELS[:, None]:
-        sd = np.sqrt(variance + data.noise_slope(fitted.slope) ** 2 * level[:, None] ** 2)
+    for level in np.maximum(tau, _typical(fitted))[None] * _LEVELS[:, None]:
+        sd = np.sqrt(data.total(fitted.mean, fitted.slope, level))
         pull = (fitted.slope / sd)[:, None, :, None]
         basis, _ = np.linalg.qr(columns * pull)
         r = (residual / sd[:, None])[:, None]  # (B, 1, R, M)
@@ -285,4 +284,4 @@ def _law_criteria(
     return smooth, stepped
 
 
-__all__ = ["LINE", "Breaks", "find_breaks", "sample", "simulate"]
+__all__ = ["Breaks", "find_breaks", "sample", "simulate"]

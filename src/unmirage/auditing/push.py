@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from unmirage.curves.laws import Fit, design, plateau_columns, unit
+from unmirage.curves.laws import Fit, design, unit
 from unmirage.curves.working import from_working, kind, offset_and_span
 from unmirage.types import Curve, Floats
 
@@ -155,17 +155,12 @@ def _smooth_again(companion: Curve, fitted: Fit, mean: Floats) -> Floats:
     a, span = offset_and_span(companion)
     u = (mean - a) / span
     t, _, _ = unit(companion.x[None])
-    if fitted.law.basis == "plateau":
-        columns = plateau_columns(t)[0]
-        fit_of = np.einsum("gmp,p->gm", columns, fitted.theta[0])
-        columns = columns[np.abs(fit_of - fitted.mean[0]).sum(axis=1).argmin()]
-    else:
-        columns = design(fitted.law, t)[0]
+    columns = design(fitted.law, t, fitted.shape)[0]
     slope = np.where(np.abs(fitted.slope[0]) < 1e-9, 1e-9, fitted.slope[0])
     weight = (slope / fitted.sd[0]) ** 2
     gram = columns.T @ (weight[:, None] * columns)
     hat = columns @ np.linalg.pinv(gram) @ (columns.T * weight)
-    moved = (u - fitted.mean[0]) / slope - ((u.mean(axis=0) - fitted.mean[0]) / slope)
+    moved = (u - u.mean(axis=0)) / slope
     smooth = fitted.mean[0] + fitted.slope[0] * (moved @ hat.T)
     if kind(companion) == "positive":
         smooth = np.maximum(smooth, 1e-3 * fitted.mean[0])

@@ -197,17 +197,18 @@ class _Weights:
 
     def __init__(self, seed: int, draws: int) -> None:
         self._seed, self._draws = seed, draws
-        self._last: tuple[tuple[object, ...], Floats] | None = None
+        self._last: tuple[tuple[object, ...], object, Floats] | None = None
 
     def of(self, curve: Curve) -> Floats | None:
         if curve.items is None:
             return None
         # the task and its list of items name the stream: models and metrics share it
-        name = (curve.key.task, curve.items.total, curve.items.clusters is not None)
-        if self._last is None or self._last[0] != name or curve.items.clusters is not None:
+        clusters = curve.items.clusters
+        name = (curve.key.task, curve.items.total, clusters is not None)
+        if self._last is None or self._last[0] != name or self._last[1] is not clusters:
             rng = stream(self._seed, "items", *map(str, name))
-            self._last = (name, bootstrap_weights(curve.items, self._draws, rng))
-        return self._last[1]
+            self._last = (name, clusters, bootstrap_weights(curve.items, self._draws, rng))
+        return self._last[2]
 
 
 class _Judge:
@@ -245,8 +246,9 @@ class _Judge:
                 for f in (find.predictability(tested), find.break_finding(tested, level=level))
                 if f
             ]
-            pushed = self._push(weights, found, level)
-            found.append(find.coverage(curve, float(found[4].statistic or np.nan)))
+            sharp = next(f for f in found if f.test == "sharpness")
+            pushed = self._push(weights, found, int(sharp.values["gap"]), level)  # type: ignore[call-overload]
+            found.append(find.coverage(curve, float(sharp.statistic or np.nan)))
         found += self._resolution(pushed)
         found += _seeds(curve, siblings)
         ruling = rule(curve, self.companion, {f.test: f for f in found}, level)
@@ -265,10 +267,11 @@ class _Judge:
             curve.notes,
         )
 
-    def _push(self, weights: _Weights, found: list[Finding], level: float) -> Push | None:
+    def _push(
+        self, weights: _Weights, found: list[Finding], jump: int, level: float
+    ) -> Push | None:
         if self.companion is None or self.second is None:
             return None
-        jump = int(next(f for f in found if f.test == "sharpness").values["gap"])  # type: ignore[call-overload]
         found.append(find.break_finding(self.second, "companion_break", jump, level))
         made = push(self.curve, self.companion, self.second.best, weights.of(self.curve), jump)
         if made is None:

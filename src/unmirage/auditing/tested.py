@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from unmirage.auditing.breaks import find_breaks
-from unmirage.curves.laws import LAWS, Data, Fit, fit, predict
+from unmirage.curves.laws import LAWS, PLAUSIBLE, Data, Fit, fit, predict
 from unmirage.curves.uncertainty import stream
 from unmirage.curves.working import from_working, kind, stack
 from unmirage.types import Curve, Floats, SmoothLine
@@ -113,7 +113,7 @@ def _hold_out(form: str, curves: Sequence[Curve], data: Data, h: int) -> list[He
     aicc = np.stack([a for a, *_ in made])
     best = aicc.argmin(axis=0)
     # no law is known to hold: the interval spans those that fit about as well
-    near = aicc <= aicc.min(axis=0) + 6.0
+    near = aicc <= aicc.min(axis=0) + PLAUSIBLE
     out = []
     for i, curve in enumerate(curves):
         ends, p_value = [], 0.0

@@ -28,6 +28,8 @@ from unmirage.types import Floats
 LINE, BEND, PLATEAU = "line", "bend", "plateau"
 _CENTRES = np.linspace(-1.05, 1.05, 8)
 _WIDTHS = 3
+#: laws whose criterion is within this of the best fit about as well (Burnham, Anderson 2002, 2.6)
+PLAUSIBLE = 6.0
 #: 10-90 % of a logistic takes this many of its scale parameter w
 LOGISTIC_WIDTH = 2 * np.log(9.0)
 
@@ -97,6 +99,10 @@ class Data:
         share = (share * self.n + 0.5) / (self.n + 1.0)
         binomial = share * (1 - share) / self.n / span**2
         return np.where(np.isnan(self.n), self.se**2, binomial)
+
+    def total(self, mean: Floats, slope: Floats, tau: Floats) -> Floats:
+        """Variance of a measured score, sampling and noise between rungs tau (B,), (B, M)."""
+        return self.variance(mean) + self.noise_slope(slope) ** 2 * tau[:, None] ** 2
 
     def take(self, rows: Floats | slice | np.ndarray) -> Data:
         return Data(
@@ -216,7 +222,7 @@ def _iterate(
     for _ in range(times):
         eta = np.einsum("bmp,bp->bm", columns, theta)
         mean, slope = inverse_link(link, eta)
-        total = data.variance(mean) + data.noise_slope(slope) ** 2 * tau[:, None] ** 2
+        total = data.total(mean, slope, tau)
         # a rung may not pull eta further than this in one step: keeps far starts stable
         pull = np.clip((data.u - mean) / _away_from_zero(slope), -6.0, 6.0)
         theta = _solve(columns, slope**2 / total, eta + pull)
@@ -226,9 +232,9 @@ def _iterate(
 def weighted_fit(
     law: Law, data: Data, start: Fit, tau: Floats, *, extra: Floats | None = None
 ) -> Fit:
-    """Refit a law at a given noise tau (B,), from an earlier fit, with one column (M,) more."""
+    """Refit a line or bend at given noise tau (B,), with one column (M,) more."""
     t, _, _ = unit(data.x)
-    columns = design(law, t, start.shape if law.basis == PLATEAU else None)
+    columns = design(law, t)
     theta = start.theta
     if extra is not None:
         more = np.broadcast_to(extra, columns.shape[:2])[..., None]
@@ -304,10 +310,9 @@ def _finish(
 ) -> Fit:
     eta = np.einsum("bmp,bp->bm", columns, theta)
     mean, slope = inverse_link(law.link, eta)
-    sampling = data.variance(mean)
-    total = sampling + data.noise_slope(slope) ** 2 * tau[:, None] ** 2
+    sampling, total = data.variance(mean), data.total(mean, slope, tau)
     m, k = data.u.shape[1], law.parameters + 1
-    deviance = (np.log(total) + (data.u - mean) ** 2 / total).sum(axis=1)
+    deviance = minus_two_log(data.u - mean, total)
     # with no rung to spare AICc has no meaning; BIC-like penalty keeps the order of laws defined
     spare = m - k - 1
     aicc = deviance + (2 * k + 2 * k * (k + 1) / spare if spare > 0 else 2.0 * k * m)
@@ -317,15 +322,19 @@ def _finish(
     return Fit(law, theta, shape, eta, mean, slope, tau, np.sqrt(total), np.sqrt(sampling), aicc)
 
 
+def minus_two_log(residual: Floats, total: Floats) -> Floats:
+    """-2 log likelihood of normal residuals (B, M) up to a constant, (B,)."""
+    return np.asarray((np.log(total) + residual**2 / total).sum(axis=1))
+
+
 def predict(fitted: Fit, data: Data, x: Floats) -> tuple[Floats, Floats, Floats]:
     """Mean, slope and standard error of the fitted mean (not of a new rung) at x, (B, K) each."""
     t_seen, centre, half = unit(data.x)
     t = (x - centre) / half
-    shape = fitted.shape if fitted.law.basis == PLATEAU else None
-    columns = design(fitted.law, t, shape)
+    columns = design(fitted.law, t, fitted.shape)
     eta = np.einsum("bkp,bp->bk", columns, fitted.theta)
     mean, slope = inverse_link(fitted.law.link, eta)
-    seen = design(fitted.law, t_seen, shape)
+    seen = design(fitted.law, t_seen, fitted.shape)
     weighted = seen * (fitted.slope / fitted.sd)[..., None]
     gram = np.einsum("bmp,bmq->bpq", weighted, weighted)
     gram = gram + 1e-10 * np.trace(gram, axis1=1, axis2=2)[:, None, None] * np.eye(gram.shape[-1])

@@ -38,9 +38,9 @@ def offset_and_span(curve: Curve) -> tuple[float, float]:
     return float(low), sign * span
 
 
-def to_working(curve: Curve, score: Floats | None = None) -> Floats:
+def to_working(curve: Curve) -> Floats:
     a, b = offset_and_span(curve)
-    return np.asarray(((curve.score if score is None else score) - a) / b)
+    return np.asarray((curve.score - a) / b)
 
 
 def from_working(curve: Curve, u: Floats) -> Floats:
@@ -92,11 +92,7 @@ def stack(curves: Sequence[Curve]) -> Data:
 def _least(curve: Curve) -> float:
     if _above_worst(curve):
         return CHANCE_SLOPE
-    return LOSS * _range(curve) if kind(curve) == "positive" else 0.0
-
-
-def _range(curve: Curve) -> float:
-    return float(np.ptp(to_working(curve)))
+    return LOSS * float(np.ptp(to_working(curve))) if kind(curve) == "positive" else 0.0
 
 
 def _above_worst(curve: Curve) -> bool:
