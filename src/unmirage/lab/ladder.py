@@ -1,4 +1,4 @@
-"""All rungs of a ladder: one pinned process per core, largest rungs first, resumable.
+"""All rungs of a run: one pinned process per core, largest rungs first, resumable.
 
 This file imports no JAX: the workers do, after they are pinned to one core.
 """
@@ -8,20 +8,28 @@ from __future__ import annotations
 import importlib.util
 import multiprocessing
 import os
+import queue
+import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.queues import Queue
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from unmirage.errors import ExtraMissing, UnmirageError
-from unmirage.lab.recipe import Recipe, Rung
+from unmirage.errors import ExtraMissing, OptionError, UnmirageError
+from unmirage.lab import tasks
+from unmirage.lab.folder import Folder, write_frame
+from unmirage.lab.recipe import Rung
 
 ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+#: earlier steps than the last ask no more items than this of each stratum
+EARLY_ITEMS = 1000
+#: exact match from which on a seed counts as a success
+SUCCESS = 0.5
 
 
 @dataclass(frozen=True)
@@ -34,60 +42,106 @@ class Finished:
     resumed: bool
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: share of the work done, from 0 to 1."""
+
+    share: float
+    line: str | None = None  # a rung that was just finished, in words
+
+
 def require_lab() -> None:
     """Raise where the extra is not installed.
 
     Raises:
-        ExtraMissing: jax or optax cannot be imported.
+        ExtraMissing: jax, optax or safetensors cannot be imported.
     """
-    missing = [name for name in ("jax", "optax") if importlib.util.find_spec(name) is None]
+    needed = ("jax", "optax", "safetensors")
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise ExtraMissing(
             f"the lab trains with JAX, and {' and '.join(missing)} is not installed",
-            mend="pip install unmirage[lab]",
+            mend="pip install 'unmirage[lab]'",
         )
 
 
-def rungs(
-    task: str,
-    sizes: Sequence[int],
-    seeds: Sequence[int],
-    recipe: Recipe,
-    items: int | None = None,
-) -> list[Rung]:
-    """Every size with every seed, by size then seed."""
-    return [Rung(task, d, s, recipe, items=items) for d in sizes for s in seeds]
-
-
-def write(frame: pl.DataFrame, path: Path) -> None:
-    """Write Parquet under a temporary name, then move it: a killed run leaves no half file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        frame.write_parquet(unfinished, compression="zstd", compression_level=22)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def run_rung(rung: Rung, folder: Path) -> Finished:
+def train_rung(
+    rung: Rung,
+    folder: Folder,
+    tell: Callable[[int, float], None] = lambda step, loss: None,
+    stop: Callable[[], bool] = lambda: False,
+    save_seconds: float | None = None,
+) -> Finished:
     """Train one rung in this process and write its records."""
-    from unmirage.lab import tasks, train
+    from unmirage.lab import engine, rows
 
     begun = time.process_time()
-    task = tasks.make(rung.task, rung.task_seed, rung.items)
-    path = folder / rung.file_name()
-    write(train.run(task, rung), path)
+    task = tasks.make(rung.task, rung.task_seed, dict(rung.options))
+    every = engine.SAVE_SECONDS if save_seconds is None else save_seconds
+    engine.train(task, rung, folder.models, folder.work, tell, every, stop)
+    shape, frames = engine.shape_of(task, rung), []
+    for step in rung.recipe.grid():
+        params = engine.load_weights(engine.weights_path(folder.models, rung, step), shape)
+        asked = task if step == rung.recipe.steps else _fewer(rung, task)
+        frames.append(rows.evaluate(asked, rung, step, params))
+    path = folder.records(rung)
+    write_frame(pl.concat(frames), path, rung)
     return Finished(rung, path, time.process_time() - begun, resumed=False)
 
 
-def _pin(cores: Queue[int]) -> None:
+def _fewer(rung: Rung, task: tasks.Task) -> tasks.Task:
+    """The task with the first items only."""
+    options = {**tasks.options(rung.task), **dict(rung.options)}
+    if rung.task == "recall" or int(options["items"]) <= EARLY_ITEMS:
+        return task
+    return tasks.make(rung.task, rung.task_seed, {**dict(rung.options), "items": EARLY_ITEMS})
+
+
+# ---------------------------------------------------------------- workers
+
+_told: Any = None  # the queue to the parent
+_ended: Any = None  # set when the run is to stop
+_SAVE: float | None = None
+
+
+def _begin(cores: Any, told: Any, ended: Any, gpu: bool, save_seconds: float | None) -> None:
     """Tie this worker to one core; must come before JAX is imported, which counts cores."""
+    global _told, _ended, _SAVE
+    _told, _ended, _SAVE = told, ended, save_seconds
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told, and tells us
+    if gpu:
+        return
     core = cores.get()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
     os.environ["XLA_FLAGS"] = ONE_THREAD
     os.environ["JAX_PLATFORMS"] = "cpu"
+
+
+def _work(rung: Rung, path: Path) -> Finished | None:
+    """A worker's job; None where it was asked to stop."""
+    from unmirage.lab.engine import Stopped
+
+    parent = multiprocessing.parent_process()
+
+    def stop() -> bool:
+        # a parent that was killed wants nothing any more
+        return bool(_ended.is_set()) or (parent is not None and not parent.is_alive())
+
+    def tell(step: int, loss: float) -> None:
+        _told.put((rung, step))
+
+    if stop():
+        return None
+    try:
+        return train_rung(rung, Folder(path), tell, stop, _SAVE)
+    except Stopped:
+        return None
+    except OSError as error:
+        raise UnmirageError(
+            f"{rung.task} {rung.name} could not be written: {error}",
+            mend="make room and run the same command again: what is finished is kept",
+        ) from error
 
 
 def _cores() -> list[int]:
@@ -96,91 +150,177 @@ def _cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
-def run(
-    plan: Iterable[Rung],
-    folder: Path,
-    workers: int | None = None,
-    say: Callable[[str], None] = print,
-) -> list[Finished]:
-    """Train every rung of the plan that has no records in ``folder`` yet.
+def has_gpu() -> bool:
+    """Whether JAX may see a GPU: one of its plug-ins is installed, and the user did not say cpu."""
+    plugins = ("jax_cuda12_plugin", "jax_cuda13_plugin", "jax_rocm60_plugin", "jax_rocm7_plugin")
+    found = any(importlib.util.find_spec(name) for name in plugins)
+    return found and os.environ.get("JAX_PLATFORMS", "") != "cpu"
 
-    ``workers`` processes are spawned (default: one per core), so a script that calls this needs
-    the usual ``if __name__ == "__main__"``. Returns the rungs in the order of the plan.
+
+# ---------------------------------------------------------------- the run
+
+
+def run(
+    wanted: Sequence[Rung],
+    out: str | Path,
+    *,
+    workers: int | None = None,
+    device: str = "auto",
+    replace_run: bool = False,
+    tell: Callable[[Progress], None] = lambda progress: None,
+    save_seconds: float | None = None,
+) -> list[Finished]:
+    """Train and ask every rung that has no records in the folder ``out`` yet.
+
+    ``workers`` processes are spawned (default: one per core; on a GPU one in all), so a script
+    that calls this needs the usual ``if __name__ == "__main__"``. Interrupted, also by kill -9,
+    the same call goes on from the last checkpoints and ends in the same records. Returns the
+    rungs of the run by size and seed.
 
     Raises:
-        ExtraMissing: jax or optax is not installed.
-        UnmirageError: a worker died; what it had finished is kept.
+        ExtraMissing: jax, optax or safetensors is not installed.
+        OptionError: the folder is another run's, or a run is at work in it.
+        FileProblem: a checkpoint is damaged.
+        UnmirageError: a worker died, or nothing could be written; what was finished is kept.
+        KeyboardInterrupt: passed on when all states are saved.
     """
-    plan = list(plan)
-    done = {
-        rung: Finished(rung, folder / rung.file_name(), 0.0, resumed=True)
-        for rung in plan
-        if (folder / rung.file_name()).exists()
-    }
-    waiting = sorted((rung for rung in plan if rung not in done), key=Rung.cost, reverse=True)
-    if done:
-        say(f"{len(done)} of {len(plan)} rungs are there already")
-    if waiting:
-        require_lab()
-        for one in _train_all(waiting, folder, _cores()[:workers]):
-            done[one.rung] = one
-            say(f"[{len(done)}/{len(plan)}] {describe(one)}")
+    if device not in ("auto", "cpu", "gpu"):
+        raise OptionError(f"device {device!r}", mend="auto, cpu or gpu")
+    if workers is not None and workers < 1:
+        raise OptionError(f"{workers} workers", mend="at least 1")
+    gpu = device == "gpu" or (device == "auto" and has_gpu())
+    folder = Folder(out)
+    with folder.locked():
+        plan = folder.plan(wanted, replace_run)
+        done = {
+            rung: Finished(rung, folder.records(rung), 0.0, resumed=True)
+            for rung in plan
+            if folder.finished(rung)
+        }
+        waiting = sorted((r for r in plan if r not in done), key=Rung.cost, reverse=True)
+        if done:
+            share = 1 - sum(r.cost() for r in waiting) / sum(r.cost() for r in plan)
+            tell(Progress(share, f"{len(done)} of {len(plan)} rungs are there already"))
+        if waiting:
+            require_lab()
+            cores = _cores()[: 1 if gpu else workers]
+            for one in _share_out(waiting, plan, folder, cores, gpu, tell, save_seconds):
+                done[one.rung] = one
+        write_success(plan, folder)
     return [done[rung] for rung in plan]
 
 
-def _train_all(waiting: Sequence[Rung], folder: Path, cores: Sequence[int]) -> Iterator[Finished]:
-    """Share the rungs out to one worker per core, in order; yield each as it is finished."""
+def _share_out(
+    waiting: Sequence[Rung],
+    plan: Sequence[Rung],
+    folder: Folder,
+    cores: Sequence[int],
+    gpu: bool,
+    tell: Callable[[Progress], None],
+    save_seconds: float | None,
+) -> Iterator[Finished]:
+    """Give the rungs to one worker per core, in order; yield each as it is finished."""
     context = multiprocessing.get_context("spawn")
     cores = cores[: len(waiting)]
-    free: Queue[int] = context.Queue()
+    free, told, ended = context.Queue(), context.Queue(), context.Event()
     for core in cores:
         free.put(core)
-    pool = ProcessPoolExecutor(len(cores), context, initializer=_pin, initargs=(free,))
+    arguments = (free, told, ended, gpu, save_seconds)
+    pool = ProcessPoolExecutor(len(cores), context, initializer=_begin, initargs=arguments)
+    at = dict.fromkeys(waiting, 0.0)  # share of each rung that is done
+    whole = sum(r.cost() for r in plan)
+    before = whole - sum(r.cost() for r in waiting)
+
+    def share() -> float:
+        return (before + sum(r.cost() * s for r, s in at.items())) / whole
+
+    jobs: set[Future[Finished | None]] = set()
+    finished = len(plan) - len(waiting)
     try:
-        for job in as_completed([pool.submit(run_rung, rung, folder) for rung in waiting]):
-            yield job.result()
+        jobs = {pool.submit(_work, rung, folder.path) for rung in waiting}
+        while jobs:
+            ready, jobs = wait(jobs, timeout=0.3, return_when=FIRST_COMPLETED)
+            for rung, step in _drain(told):
+                at[rung] = 0.98 * step / rung.recipe.steps
+            tell(Progress(share()))
+            for job in ready:
+                one = job.result()
+                assert one is not None  # nobody asked for a stop
+                at[one.rung] = 1.0
+                finished += 1
+                tell(Progress(share(), f"[{finished}/{len(plan)}] {describe(one)}"))
+                yield one
     except BrokenProcessPool as error:
         raise UnmirageError(
             "a worker process of the lab died",
-            mend="run the same command again: finished rungs are kept (out of memory? one worker)",
+            mend="run the same command again, all is kept (out of memory? --workers 1)",
         ) from error
     finally:
+        ended.set()  # whoever still trains saves its state and stops
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-@dataclass(frozen=True)
-class Summary:
-    """One rung's scores, named by how the model was asked."""
-
-    params: float
-    cross_entropy_teacher: float  # nats per target token
-    token_accuracy_teacher: float
-    exact_match_free: float
+def _drain(told: Any) -> Iterator[tuple[Rung, int]]:
+    while True:
+        try:
+            yield told.get_nowait()
+        except queue.Empty:
+            return
 
 
-def summary(frame: pl.DataFrame) -> Summary:
-    """Scores of the records of one rung."""
-    numbers = frame.select(
-        params=pl.col("params").first(),
-        cross_entropy_teacher=-pl.col("token_logprobs").explode().mean(),
-        token_accuracy_teacher=pl.col("token_correct").explode().mean(),
-        exact_match_free=(pl.col("output") == pl.col("targets").list.first()).mean(),
-    )
-    return Summary(**numbers.row(0, named=True))
+# ---------------------------------------------------------------- what came out
+
+
+def last_step(frame: pl.DataFrame) -> pl.DataFrame:
+    """The records after the last step."""
+    return frame.filter(pl.col("step") == frame["step"].max())
 
 
 def describe(one: Finished) -> str:
     """A line of progress."""
-    s, rung = summary(pl.read_parquet(one.path)), one.rung
-    return (
-        f"{rung.task} d{rung.d_model} seed{rung.seed}: {s.params:,.0f} parameters, teacher-forced "
-        f"cross-entropy {s.cross_entropy_teacher:.3f} nats and token accuracy "
-        f"{s.token_accuracy_teacher:.3f}, free-running exact match {s.exact_match_free:.4f}, "
-        f"{one.cpu_seconds:.1f} CPU s"
+    rung, frame = one.rung, last_step(pl.read_parquet(one.path))
+    said = f"{rung.task} {rung.name}: {frame['params'][0]:,.0f} parameters"
+    if "token_logprobs" in frame.columns:
+        loss = frame.select(-pl.col("token_logprobs").explode().mean()).item()
+        exact = frame.select((pl.col("output") == pl.col("targets").list.first()).mean()).item()
+        said += f", cross-entropy {loss:.3f} nats, exact match {exact:.3f}"
+    elif "score" in frame.columns:
+        most = frame.filter(pl.col("shots") == pl.col("shots").max())
+        error = most.filter(pl.col("metric") == "squared_error")
+        score = error.select(pl.col("score").mean()).item()
+        said += f", squared error {score:.3f} after {most['shots'][0]} examples"
+    return f"{said}, {one.cpu_seconds:.0f} CPU s"
+
+
+def write_success(plan: Sequence[Rung], folder: Folder) -> None:
+    """The share of seeds that succeed (exact match of at least 0.5), by size: a curve of its own.
+
+    Written where two seeds or more gave answers.
+    """
+    asked = [r for r in plan if r.task != "icl-regression"]
+    if len({r.seed for r in asked}) < 2:
+        folder.success.unlink(missing_ok=True)
+        return
+    same = ["family", "params", "params_nonemb", "tokens", "flops", "step"]
+    same += ["task", "subtask", "shots"]
+    exact = pl.col("output") == pl.col("targets").list.first()
+    found = (
+        pl.concat([pl.scan_parquet(folder.records(r)) for r in asked], how="diagonal")
+        .filter(pl.col("step") == pl.col("step").max().over("family", "params", "seed"))
+        .group_by(*same, "seed")
+        .agg(exact=exact.mean())
+        .group_by(*same)
+        .agg(score=(pl.col("exact") >= SUCCESS).mean(), n_samples=pl.len().cast(pl.Float64))
+        .with_columns(
+            model=pl.lit("all seeds"), metric=pl.lit("seed_success"), higher_is_better=True
+        )
+        .sort(*same, nulls_last=True)
+        .collect()
     )
+    write_frame(found, folder.success)
 
 
 def gather(finished: Sequence[Finished]) -> pl.DataFrame:
-    """The records of all rungs in one frame, sorted by size, seed and item."""
-    frames = [pl.read_parquet(one.path) for one in finished]
+    """The records of all rungs after their last step, sorted by size, seed and item."""
+    frames = [last_step(pl.read_parquet(one.path)) for one in finished]
     return pl.concat(frames).sort("params", "seed", "item", maintain_order=True)

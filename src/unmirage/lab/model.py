@@ -1,7 +1,8 @@
 """A decoder-only transformer as pure functions on a tree of parameters.
 
-Axes: B sequences, T positions of the input, P of them prompt, L = T - P + 1 target tokens,
-V vocabulary, D width, H heads. Everything but the width D is the same in all rungs of a ladder.
+Axes: B sequences, T positions of the input, P of them prompt, L = T - P + 1 positions that are
+asked, V outputs (tokens, labels, or 1 number), F features of a real-valued input, D width, H heads.
+Everything but the width D is the same in all rungs of a ladder.
 """
 
 from __future__ import annotations
@@ -26,15 +27,19 @@ class Shape:
     """The sizes that fix a model; d_model is the one dial of a ladder."""
 
     vocab: int  # V
-    prompt: int  # P, tokens of the prompt, >= 1
-    target: int  # L, tokens of the target, >= 1
+    prompt: int  # P, positions before the first that is asked, and that one: >= 1
+    target: int  # L, positions asked, >= 1
     d_model: int  # D, a multiple of heads
     layers: int = 1
     heads: int = 4  # H
+    norm: str = "rms"  # "rms": x / rms(x); "layer": the mean is taken off first, as GPT-2 does
+    features: int = 0  # F numbers at each position; 0 = token ids
 
     def __post_init__(self) -> None:
         if min(self.vocab, self.prompt, self.target, self.d_model, self.layers, self.heads) < 1:
             raise OptionError(f"every size must be at least 1: {self}")
+        if self.norm not in ("rms", "layer"):
+            raise OptionError(f"no norm is named {self.norm!r}", mend="use rms or layer")
         if self.d_model % self.heads:
             raise OptionError(
                 f"d_model {self.d_model} is not a multiple of {self.heads} heads",
@@ -55,12 +60,14 @@ def count_nonembedding(shape: Shape) -> int:
 def count_params(shape: Shape) -> int:
     """All parameters: the layers, the token and position embeddings and the unembedding.
 
-    ``12 D^2 layers + (2 V + T) D``; exact, since there are neither biases nor gains.
+    ``12 D^2 layers + (2 V + T) D``, with real inputs ``(F + V + T) D``; exact, since there are
+    neither biases nor gains.
 
     >>> count_params(Shape(vocab=11, prompt=4, target=5, d_model=4))
     312
     """
-    return count_nonembedding(shape) + (2 * shape.vocab + shape.length) * shape.d_model
+    read = shape.features or shape.vocab
+    return count_nonembedding(shape) + (read + shape.vocab + shape.length) * shape.d_model
 
 
 @partial(jax.jit, static_argnames="shape")
@@ -73,7 +80,7 @@ def init(key: Array, shape: Shape) -> Params:
         return jax.random.normal(next(keys), (rows, columns)) / jnp.sqrt(fan_in)
 
     return {
-        "token": normal(shape.vocab, d, d),
+        "token": normal(shape.features or shape.vocab, d, shape.features or d),
         "position": normal(shape.length, d, d),
         "layers": [
             {
@@ -88,8 +95,10 @@ def init(key: Array, shape: Shape) -> Params:
     }
 
 
-def normalise(x: Array) -> Array:
-    """x / rms(x) over the last axis."""
+def normalise(x: Array, norm: str = "rms") -> Array:
+    """x / rms(x) over the last axis; for "layer" of x - mean(x)."""
+    if norm == "layer":
+        x = x - jnp.mean(x, axis=-1, keepdims=True)
     return x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + EPSILON)
 
 
@@ -113,22 +122,23 @@ def attend(layer: Params, x: Array, heads: int, first: int) -> Array:
     return mixed @ out
 
 
-def logits(params: Params, tokens: Array, shape: Shape) -> Array:
-    """Logits of the target tokens: input (B, T) token ids -> (B, L, V).
+def logits(params: Params, inputs: Array, shape: Shape) -> Array:
+    """Outputs at the positions that are asked: (B, T) token ids or (B, T, F) numbers -> (B, L, V).
 
     Position P - 1 + i of the input predicts target token i. The last layer works out only those
     positions, since nothing reads the others.
     """
-    x = params["token"][tokens] + params["position"]
+    read: Array = params["token"]
+    x = (inputs @ read if shape.features else read[inputs]) + params["position"]
     last = shape.layers - 1
     for i, layer in enumerate(params["layers"]):
         first = shape.prompt - 1 if i == last else 0
-        x = x[:, first:] + attend(layer, normalise(x), shape.heads, first)
-        x = x + jax.nn.relu(normalise(x) @ layer["up"]) @ layer["down"]
+        x = x[:, first:] + attend(layer, normalise(x, shape.norm), shape.heads, first)
+        x = x + jax.nn.relu(normalise(x, shape.norm) @ layer["up"]) @ layer["down"]
     unembed: Array = params["unembed"]
-    return normalise(x) @ unembed
+    return normalise(x, shape.norm) @ unembed
 
 
-def log_probs(params: Params, tokens: Array, shape: Shape) -> Array:
-    """Natural log of the next-token probabilities: (B, T) -> (B, L, V), nats."""
-    return jax.nn.log_softmax(logits(params, tokens, shape), axis=-1)
+def log_probs(params: Params, inputs: Array, shape: Shape) -> Array:
+    """Natural log of the next-token probabilities: (B, T) or (B, T, F) -> (B, L, V), nats."""
+    return jax.nn.log_softmax(logits(params, inputs, shape), axis=-1)

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from unmirage.errors import OptionError
+
 #: raise it whenever a change of the lab's code changes the numbers it writes
-VERSION = 1
+VERSION = 2
+#: steps of one compiled loop; recorded steps are multiples of it
+SEGMENT = 100
+#: task options that change what is asked of a trained model, and not its training
+ASKED = ("items", "choices")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The same for all rungs of a ladder."""
+    """The same for all rungs of a ladder; layers and heads do not grow with the width D."""
 
     steps: int = 5000
     batch: int = 128
@@ -21,28 +28,68 @@ class Recipe:
     warmup: int = 100  # steps
     layers: int = 1
     heads: int = 4
+    norm: str = "layer"
+    clip: float = 0.0  # largest norm of a gradient; 0 = no limit
+    checkpoints: int = 1  # recorded for each doubling of the steps, the last step always
+
+    def __post_init__(self) -> None:
+        whole = ("steps", "batch", "layers", "heads", "checkpoints")
+        for name in whole:
+            if getattr(self, name) < 1:
+                raise OptionError(f"{name} is {getattr(self, name)}", mend="at least 1")
+        if not self.rate > 0 or self.warmup < 0 or self.clip < 0:
+            what = f"rate {self.rate}, warmup {self.warmup}, clip {self.clip}"
+            raise OptionError(what, mend="a rate above 0, the others from 0 on")
+
+    def grid(self) -> tuple[int, ...]:
+        """The steps that are recorded: a log grid and the last step.
+
+        >>> Recipe(steps=1000).grid()
+        (100, 200, 400, 800, 1000)
+        """
+        found, i = {self.steps}, 0
+        # a checkpoint close to the last one tells nothing
+        while SEGMENT * 2 ** (i / self.checkpoints) <= self.steps / 2 ** (0.5 / self.checkpoints):
+            found.add(round(2 ** (i / self.checkpoints)) * SEGMENT)
+            i += 1
+        return tuple(sorted(found))
 
 
 @dataclass(frozen=True)
 class Rung:
-    """One model of a ladder."""
+    """One model of a ladder, and what it is asked."""
 
     task: str
     d_model: int
     seed: int  # of the model's first parameters; the data are the task's
     recipe: Recipe
+    options: tuple[tuple[str, int | float | str], ...] = ()  # of the task, sorted by name
     task_seed: int = 0
-    items: int | None = None  # test items, None = all the task has
 
-    def fingerprint(self) -> str:
+    @property
+    def name(self) -> str:
+        """Its name in the records: the width and the seed."""
+        return f"d{self.d_model} seed{self.seed}"
+
+    def trained(self) -> str:
+        """Changes with all that training depends on: 12 hexadecimal digits."""
+        kept = tuple((k, v) for k, v in self.options if k not in ASKED or self.task == "recall")
+        return _hash({**asdict(self), "options": kept})
+
+    def asked(self) -> str:
         """Changes with any setting, and with the lab's version: 12 hexadecimal digits."""
-        settings = json.dumps({"version": VERSION, **asdict(self)}, sort_keys=True)
-        return hashlib.sha256(settings.encode()).hexdigest()[:12]
+        return _hash(asdict(self))
 
-    def file_name(self) -> str:
-        """Where its records lie; a changed setting is another file."""
-        return f"{self.task}-d{self.d_model:03d}-seed{self.seed}-{self.fingerprint()}.parquet"
+    def stem(self) -> str:
+        """The start of the names of its files."""
+        return f"{self.task}-d{self.d_model:03d}-seed{self.seed}"
 
     def cost(self) -> float:
         """What training costs, in arbitrary units: enough to start the largest first."""
-        return float(self.recipe.steps * self.recipe.batch * self.recipe.layers * self.d_model**2)
+        r = self.recipe
+        return float(r.steps * r.batch * r.layers * (self.d_model + 16) * (self.d_model + 4))
+
+
+def _hash(settings: Mapping[str, object]) -> str:
+    text = json.dumps({"version": VERSION, **settings}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

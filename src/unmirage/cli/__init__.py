@@ -6,23 +6,31 @@ Heavy modules are imported by the commands, so that ``unmirage --help`` answers 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unmirage.errors import OptionError, UnmirageError
+from unmirage.cli import lab
+from unmirage.cli.shared import (
+    DEBUG,
+    NOTHING,
+    QUIET,
+    SEED,
+    Many,
+    errors,
+    make_console,
+    pairs,
+    progress_bar,
+    say,
+    split_commas,
+)
+from unmirage.errors import OptionError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from unmirage.types import Audit, Records
-
-#: Exit status: an error that has a mend, and a run in which nothing could be judged.
-ERROR, NOTHING = 2, 1
 
 app = typer.Typer(
     add_completion=False,
@@ -32,6 +40,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Is that jump real? Audits claims of emergent abilities in families of models.",
 )
+
+
+app.add_typer(lab.app, name="lab")
 
 
 def main() -> None:
@@ -63,15 +74,11 @@ def _root(
 
 # ---------------------------------------------------------------- audit
 
-_Many = list[str] | None
 _HTML = typer.Option("--html", metavar="FILE", help="Write one page that opens offline.")
 _JSON = typer.Option("--json", metavar="FILE", help="Write JSON (docs/json.md); - for stdout.")
 _CSV = typer.Option("--csv", metavar="FILE", help="Write a table, one row per curve.")
 _PICTURES = typer.Option("--pictures", metavar="DIR", help="Write PNG and SVG of each curve.")
 _ALL = typer.Option("--all", help="Show and draw every curve, however many.")
-_QUIET = typer.Option("--quiet", "-q", help="Print no report and no progress.")
-_DEBUG = typer.Option("--debug", help="Show the traceback of an error.")
-_SEED = typer.Option("--seed", help="Seed of every random draw.", show_default=True)
 
 
 @app.command()
@@ -81,63 +88,63 @@ def audit(
         typer.Argument(metavar="PATH", help="Files or folders: Parquet, CSV, JSON lines."),
     ],
     family: Annotated[
-        _Many, typer.Option("--family", "-f", metavar="GLOB", help="Only these families.")
+        Many, typer.Option("--family", "-f", metavar="GLOB", help="Only these families.")
     ] = None,
     task: Annotated[
-        _Many, typer.Option("--task", "-t", metavar="GLOB", help="Only these tasks.")
+        Many, typer.Option("--task", "-t", metavar="GLOB", help="Only these tasks.")
     ] = None,
     metric: Annotated[
-        _Many, typer.Option("--metric", "-m", metavar="GLOB", help="Only these metrics.")
+        Many, typer.Option("--metric", "-m", metavar="GLOB", help="Only these metrics.")
     ] = None,
     scale: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Scale axis: params, flops, tokens or step."),
     ] = None,
     where: Annotated[
-        _Many, typer.Option("--where", metavar="COLUMN=VALUE", help="Only rows with this value.")
+        Many, typer.Option("--where", metavar="COLUMN=VALUE", help="Only rows with this value.")
     ] = None,
     columns: Annotated[
-        _Many,
+        Many,
         typer.Option(
             "--columns", metavar="NAME=COLUMN,...", help="Which column holds what: params=size."
         ),
     ] = None,
     scores: Annotated[
-        _Many,
+        Many,
         typer.Option(
             "--scores", metavar="COLUMN,...", help="The score columns of a wide table, each a task."
         ),
     ] = None,
     by: Annotated[
-        _Many, typer.Option("--by", metavar="COLUMN", help="One curve for each value of it, too.")
+        Many, typer.Option("--by", metavar="COLUMN", help="One curve for each value of it, too.")
     ] = None,
     ignore: Annotated[
-        _Many, typer.Option("--ignore", metavar="COLUMN", help="Not part of a curve's identity.")
+        Many, typer.Option("--ignore", metavar="COLUMN", help="Not part of a curve's identity.")
     ] = None,
     checkpoint: Annotated[
         str | None, typer.Option(metavar="WHICH", help="Checkpoints: final, all or step=N.")
     ] = None,
     higher_is_better: Annotated[
-        _Many, typer.Option("--higher-is-better", metavar="METRIC", help="High scores are good.")
+        Many, typer.Option("--higher-is-better", metavar="METRIC", help="High scores are good.")
     ] = None,
     lower_is_better: Annotated[
-        _Many, typer.Option("--lower-is-better", metavar="METRIC", help="Low scores are good.")
+        Many, typer.Option("--lower-is-better", metavar="METRIC", help="Low scores are good.")
     ] = None,
     percent: Annotated[
-        _Many, typer.Option("--percent", metavar="METRIC", help="Its scores are on 0-100.")
+        Many, typer.Option("--percent", metavar="METRIC", help="Its scores are on 0-100.")
     ] = None,
     items: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Items behind a score, where the table is silent."),
     ] = None,
     chance: Annotated[
-        _Many,
+        Many,
         typer.Option("--chance", metavar="[TASK=]SCORE", help="Score of a guess, for each task."),
     ] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave impossible rows out, and count them.")
     ] = False,
-    seed: Annotated[int, _SEED] = 0,
+    seed: Annotated[int, SEED] = 0,
     draws: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Random draws for each test.")
     ] = None,
@@ -150,16 +157,16 @@ def audit(
     csv: Annotated[Path | None, _CSV] = None,
     pictures: Annotated[Path | None, _PICTURES] = None,
     every: Annotated[bool, _ALL] = False,
-    quiet: Annotated[bool, _QUIET] = False,
-    debug: Annotated[bool, _DEBUG] = False,
+    quiet: Annotated[bool, QUIET] = False,
+    debug: Annotated[bool, DEBUG] = False,
 ) -> None:
     """Audit files or folders of scores or answers: is each jump real?"""
-    with _errors(debug):
+    with errors(debug):
         targets = [html, None if json == "-" else json, csv]
         _refuse_inputs(targets, paths)
         reading = {
-            "columns": _pairs(columns, "--columns", split=True),
-            "scores": _split(scores),
+            "columns": pairs(columns, "--columns", split=True),
+            "scores": split_commas(scores),
             "percent": list(percent or ()),
             "skip_bad": skip_bad,
         }
@@ -168,7 +175,7 @@ def audit(
             "task": list(task or ()),
             "metric": list(metric or ()),
             "scale": scale,
-            "where": _pairs(where, "--where"),
+            "where": pairs(where, "--where"),
             "by": list(by or ()),
             "ignore": list(ignore or ()),
             "checkpoint": checkpoint,
@@ -199,7 +206,7 @@ def _run(
     records: Records = read(list(paths), **reading)
     _refuse_inputs(targets, _files(records))
     given = {name: value for name, value in options.items() if value is not None}
-    with _progress("auditing", quiet) as progress:
+    with progress_bar("auditing", quiet) as progress:
         found: Audit = judge(records, progress=progress, **given)
     return found
 
@@ -228,15 +235,15 @@ def _report(
     if csv:
         written.append(write(csv, report.to_frame(done).write_csv()))
     if pictures:
-        with _progress("drawing", quiet) as progress:
+        with progress_bar("drawing", quiet) as progress:
             most = None if every else 200
             drawn = report.save_pictures(done, pictures, most=most, progress=progress)
-        _say(quiet, f"wrote {len(drawn)} pictures to {pictures}")
+        say(quiet, f"wrote {len(drawn)} pictures to {pictures}")
         left = len(done.judgements) - len(drawn) // 2
         if left:
-            _say(quiet, f"{left} curves were not drawn; --all draws every one")
+            say(quiet, f"{left} curves were not drawn; --all draws every one")
     for path in written:
-        _say(quiet, f"wrote {path}")
+        say(quiet, f"wrote {path}")
 
 
 # ---------------------------------------------------------------- demo
@@ -251,12 +258,12 @@ def demo(
     json: Annotated[str | None, _JSON] = None,
     pictures: Annotated[Path | None, _PICTURES] = None,
     every: Annotated[bool, _ALL] = False,
-    seed: Annotated[int, _SEED] = 0,
-    quiet: Annotated[bool, _QUIET] = False,
-    debug: Annotated[bool, _DEBUG] = False,
+    seed: Annotated[int, SEED] = 0,
+    quiet: Annotated[bool, QUIET] = False,
+    debug: Annotated[bool, DEBUG] = False,
 ) -> None:
     """Audit the bundled example; nothing to prepare."""
-    with _errors(debug):
+    with errors(debug):
         from unmirage import examples, report
         from unmirage.report.story import story
 
@@ -266,7 +273,7 @@ def demo(
             told = [j for j in done.judgements if j.key.metric in _TOLD]
             part = done if every or not told else replace(done, judgements=tuple(told))
             report.show(part, every=every)
-            console = _console()
+            console = make_console()
             console.print("\nWhat this shows", style="bold")
             for paragraph in story(report.view(part)):
                 console.print(f"\n{paragraph}", markup=False, width=min(console.width, 88))
@@ -281,10 +288,10 @@ def demo(
 @app.command()
 def metrics(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    debug: Annotated[bool, _DEBUG] = False,
+    debug: Annotated[bool, DEBUG] = False,
 ) -> None:
     """List the metrics: needs, range, chance, linear or not."""
-    with _errors(debug):
+    with errors(debug):
         from unmirage.metrics import table
 
         rows = table().to_dicts()
@@ -297,7 +304,7 @@ def metrics(
             return
         from unmirage.report.terminal import metric_table
 
-        console = _console()
+        console = make_console()
         plain_signs = console.options.ascii_only
         console.print(metric_table(rows, width=console.width, plain=plain_signs))
 
@@ -305,24 +312,7 @@ def metrics(
 # ---------------------------------------------------------------- parsing
 
 
-def _split(values: _Many) -> list[str]:
-    return [part for value in values or () for part in value.split(",") if part]
-
-
-def _pairs(values: _Many, option: str, *, split: bool = False) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for value in _split(values) if split else values or ():
-        name, equals, rest = value.partition("=")
-        if not (name and equals):
-            raise OptionError(f"{option} {value!r} is no NAME=VALUE", mend=f"{option} shots=5")
-        if name in pairs and pairs[name] != rest:
-            both = f"{pairs[name]!r} and {rest!r}"
-            raise OptionError(f"{option} gives {name} twice: {both}", mend="give it once")
-        pairs[name] = rest
-    return pairs
-
-
-def _chances(values: _Many) -> dict[str, float]:
+def _chances(values: Many) -> dict[str, float]:
     chances: dict[str, float] = {}
     for value in values or ():
         task, equals, number = value.rpartition("=")
@@ -346,56 +336,3 @@ def _refuse_inputs(targets: Sequence[Path | str | None], inputs: Sequence[str | 
     for target in targets:
         if target is not None and Path(target).resolve() in read:
             raise OptionError(f"{target} is an input", mend="write the output to another file")
-
-
-# ---------------------------------------------------------------- showing
-
-
-def _console(stderr: bool = False) -> Console:
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False)
-
-
-def _say(quiet: bool, line: str) -> None:
-    if not quiet:
-        from unmirage.report.text import visible
-
-        typer.echo(visible(line), err=True)
-
-
-@contextmanager
-def _errors(debug: bool) -> Iterator[None]:
-    """Errors raised on purpose, and those of the file system, in one clear block."""
-    try:
-        yield
-    except (UnmirageError, OSError) as error:
-        if debug or isinstance(error, BrokenPipeError):
-            raise
-        from unmirage.report.text import visible
-
-        for i, line in enumerate(str(error).split("\n")):
-            typer.echo(("error: " if i == 0 else "") + visible(line), err=True)
-        raise typer.Exit(ERROR) from None
-
-
-@contextmanager
-def _bar(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Remaining
-
-    parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
-    with Progress(*parts, console=console, transient=True) as bar:
-        job = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(job, completed=done, total=total)
-
-
-def _progress(what: str, quiet: bool) -> Any:
-    """A bar on stderr where a person can see it, else nothing."""
-    if quiet or not sys.stderr.isatty():
-        return nullcontext(None)
-    return _bar(_console(stderr=True), what)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,3 @@
+from unmirage.cli import main
+
+main()

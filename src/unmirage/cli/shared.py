@@ -1,0 +1,91 @@
+"""What the commands share: options, parsing, errors, progress."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from unmirage.errors import OptionError, UnmirageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+#: Exit status: an error that has a mend, and a run in which nothing could be judged.
+ERROR, NOTHING = 2, 1
+
+Many = list[str] | None
+QUIET = typer.Option("--quiet", "-q", help="Print no report and no progress.")
+DEBUG = typer.Option("--debug", help="Show the traceback of an error.")
+SEED = typer.Option("--seed", help="Seed of every random draw.", show_default=True)
+
+# ---------------------------------------------------------------- parsing
+
+
+def split_commas(values: Many) -> list[str]:
+    return [part for value in values or () for part in value.split(",") if part]
+
+
+def pairs(values: Many, option: str, *, split: bool = False) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for value in split_commas(values) if split else values or ():
+        name, equals, rest = value.partition("=")
+        if not (name and equals):
+            raise OptionError(f"{option} {value!r} is no NAME=VALUE", mend=f"{option} shots=5")
+        if name in pairs and pairs[name] != rest:
+            both = f"{pairs[name]!r} and {rest!r}"
+            raise OptionError(f"{option} gives {name} twice: {both}", mend="give it once")
+        pairs[name] = rest
+    return pairs
+
+
+# ---------------------------------------------------------------- showing
+
+
+def make_console(stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def say(quiet: bool, line: str) -> None:
+    if not quiet:
+        from unmirage.report.text import visible
+
+        typer.echo(visible(line), err=True)
+
+
+@contextmanager
+def errors(debug: bool) -> Iterator[None]:
+    """Errors raised on purpose, and those of the file system, in one clear block."""
+    try:
+        yield
+    except (UnmirageError, OSError) as error:
+        if debug or isinstance(error, BrokenPipeError):
+            raise
+        from unmirage.report.text import visible
+
+        for i, line in enumerate(str(error).split("\n")):
+            typer.echo(("error: " if i == 0 else "") + visible(line), err=True)
+        raise typer.Exit(ERROR) from None
+
+
+@contextmanager
+def _bar(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
+    with Progress(*parts, console=console, transient=True) as bar:
+        job = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(job, completed=done, total=total)
+
+
+def progress_bar(what: str, quiet: bool) -> Any:
+    """A bar on stderr where a person can see it, else nothing."""
+    if quiet or not sys.stderr.isatty():
+        return nullcontext(None)
+    return _bar(make_console(stderr=True), what)

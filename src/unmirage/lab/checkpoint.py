@@ -1,0 +1,95 @@
+"""Parameters and optimiser states on disk: safetensors with settings and a checksum, atomically.
+
+The checksum covers every byte of every array, so that a file that was cut or changed is refused
+and never trained on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from unmirage.errors import FileProblem
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def flatten(tree: Any) -> Arrays:
+    """A tree of arrays by the path of each leaf.
+
+    >>> flatten({"a": [np.zeros(2)], "b": np.ones(1)})
+    {'a/0': array([0., 0.]), 'b': array([1.])}
+    """
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {jax.tree_util.keystr(p, simple=True, separator="/"): np.asarray(x) for p, x in leaves}
+
+
+def unflatten(like: Any, arrays: Arrays) -> Any:
+    """The tree of the form of ``like`` with the arrays as its leaves.
+
+    Raises:
+        KeyError: an array is missing or of another shape.
+    """
+    wanted = flatten(like)
+    for name, leaf in wanted.items():
+        if arrays[name].shape != leaf.shape:
+            raise KeyError(name)
+    return jax.tree.unflatten(jax.tree.structure(like), [arrays[name] for name in wanted])
+
+
+def _checksum(arrays: Arrays) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()
+
+
+def save(path: Path, tree: Any, facts: Mapping[str, str]) -> None:
+    """Write under a temporary name, then move it: a killed run leaves the old file or the new."""
+    arrays = {name: np.ascontiguousarray(leaf) for name, leaf in flatten(tree).items()}
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        save_file(arrays, unfinished, metadata={**facts, "sha256": _checksum(arrays)})
+        os.replace(unfinished, path)
+    except SafetensorError as error:  # how safetensors tells of a full disk
+        raise OSError(f"{path} cannot be written: {error}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load(path: Path) -> tuple[Arrays, dict[str, str]]:
+    """The arrays by name, and the facts that were saved with them.
+
+    Raises:
+        FileProblem: the file is cut short or changed.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            facts = dict(file.metadata() or {})
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError) as error:
+        raise damaged(path, str(error)) from error
+    if facts.pop("sha256", None) != _checksum(arrays):
+        raise damaged(path, "its checksum does not fit")
+    return arrays, facts
+
+
+def damaged(path: Path, why: str) -> FileProblem:
+    """The error of a file that cannot be trusted."""
+    return FileProblem(
+        f"the checkpoint is damaged ({why})",
+        file=str(path),
+        mend="remove this file and run the same command again: its rung starts anew, all that is "
+        "finished is kept",
+    )
