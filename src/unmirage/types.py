@@ -22,6 +22,8 @@ Level = Literal["info", "warning"]
 
 #: The scale axes, in the order in which one is chosen where the user does not say.
 SCALES = ("params", "flops", "tokens", "step")
+#: Scale axes that are drawn only where the user asks for them: examples in the prompt.
+ASKED_SCALES = ("shots",)
 
 # ---------------------------------------------------------------- records
 
@@ -131,7 +133,7 @@ class Curve:
 
     key: Key
     facts: Facts
-    scale_name: str  # "params", "flops", "tokens", "step"
+    scale_name: str  # "params", "flops", "tokens", "step", "shots"
     scale: Floats  # (M,) > 0
     models: tuple[str, ...]  # (M,)
     score: Floats  # (M,) no NaN

@@ -52,7 +52,7 @@ def audit(
     family, task, metric
         shell patterns (``"arithmetic_*"``); empty means all.
     scale
-        "params", "flops", "tokens" or "step"; None picks per family.
+        "params", "flops", "tokens", "step" or "shots"; None picks per family (never shots).
     where
         column -> value that rows must have; ``{"run!": "x"}`` means *other than x*.
     by, ignore

@@ -98,7 +98,7 @@ def audit(
     ] = None,
     scale: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Scale axis: params, flops, tokens or step."),
+        typer.Option(metavar="NAME", help="Scale axis: params, flops, tokens, step or shots."),
     ] = None,
     where: Annotated[
         Many, typer.Option("--where", metavar="COLUMN=VALUE", help="Only rows with this value.")

@@ -153,3 +153,27 @@ def _watched(what: str, quiet: bool) -> Iterator[Callable[[Progress], None]]:
                 bar.console.print(progress.line, markup=False, highlight=False)
 
         yield tell
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a finished run.")],
+    model: Annotated[str, typer.Option("--model", "-m", metavar="NAME", help="'d32 seed0'.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="A new folder.")],
+    quiet: Annotated[bool, QUIET] = False,
+    debug: Annotated[bool, DEBUG] = False,
+) -> None:
+    """Write one model as a Hugging Face GPT-2 folder, with its items for lm-eval."""
+    with errors(debug):
+        from unmirage.lab.ladder import require_lab
+
+        require_lab()
+        from unmirage.lab import export as exporting
+
+        written = exporting.export(run, model, out)
+        say(quiet, f"wrote {written}")
+        say(
+            quiet,
+            f"next: lm_eval --model hf --model_args pretrained={written} --include_path "
+            f"{written}/lm_eval --tasks 'unmirage_*' --log_samples --output_path {written}/log",
+        )

@@ -23,7 +23,10 @@ def build(records: Records, options: Options) -> Built:
     """
     parts = []
     if records.samples.height:
-        parts.append(from_samples(pick(records.samples, options), options))
+        other = (
+            records.aggregates["metric"].drop_nulls().unique() if records.aggregates.height else ()
+        )
+        parts.append(from_samples(pick(records.samples, options), options, list(other)))
     if records.aggregates.height:
         settled, told = settle(records.aggregates, infer_items=options.items is None)
         found = from_aggregates(pick(settled, options), options)

@@ -14,7 +14,7 @@ import polars as pl
 from unmirage.curves.names import lineage
 from unmirage.errors import ColumnError, OptionError, ValueProblem
 from unmirage.records.columns import AGGREGATE, IDENTITY, PROVENANCE, SAMPLE, SETTINGS
-from unmirage.types import SCALES, Key, Note, Refusal
+from unmirage.types import ASKED_SCALES, SCALES, Key, Note, Refusal
 
 #: where a row came from: told apart only when nothing else does
 _ORIGIN = {"path", "source", "url", "date", "timestamp", "time", "hash", "sha", "commit"}
@@ -107,8 +107,8 @@ def group(rows: pl.DataFrame, choice: Choice) -> Groups:
     rows = _with_scale(rows, choice, notes)
     rows = _checkpoints(rows, choice, notes)
     _check_scale(rows)
-    # along a training run the model is part of what is held fixed
-    training = pl.col("_scale_name").is_in(["step", "tokens"])
+    # along a training run, or along examples, the model is part of what is held fixed
+    training = pl.col("_scale_name").is_in(["step", "tokens", *ASKED_SCALES])
     fixed = [c for c in ("_model_line", "params") if c in rows.columns]
     rows = rows.with_columns(pl.when(training).then(pl.col(c)).alias(f"_by_{c}") for c in fixed)
     settings = _known_settings(rows, choice)
@@ -145,7 +145,14 @@ def _with_family(rows: pl.DataFrame, notes: list[Note]) -> pl.DataFrame:
 
 def _with_scale(rows: pl.DataFrame, choice: Choice, notes: list[Note]) -> pl.DataFrame:
     """Add _scale and _scale_name: the axis asked for, else the best that each family has."""
-    present = [s for s in SCALES if s in rows.columns and rows[s].null_count() < len(rows)]
+    axes = [s for s in (*SCALES, choice.scale) if s in SCALES or s in ASKED_SCALES]
+    present = [s for s in axes if s in rows.columns and rows[s].null_count() < len(rows)]
+    if choice.scale in ASKED_SCALES and choice.scale in present:
+        none = (rows[choice.scale] == 0).sum()
+        rows = rows.filter((pl.col(choice.scale) != 0).fill_null(True))
+        if none:
+            text = f"{none} rows have {choice.scale} = 0, which has no logarithm: left out"
+            notes.append(Note("info", "scale_zero", text, count=int(none)))
     if choice.scale is not None and choice.scale not in present:
         raise ColumnError(
             f"the scale {choice.scale!r} is not in the data",
@@ -242,7 +249,8 @@ def _check_scale(rows: pl.DataFrame) -> None:
 
 def _known_settings(rows: pl.DataFrame, choice: Choice) -> list[str]:
     """Setting columns that hold anything; a variant counts without its size."""
-    found = [c for c in (*SETTINGS, "seed") if c in rows.columns and c != "task"]
+    scale = choice.scale
+    found = [c for c in (*SETTINGS, "seed") if c in rows.columns and c not in ("task", scale)]
     found = ["_variant_line" if c == "variant" else c for c in found]
     found += [c for c in ("_by__model_line", "_by_params") if c in rows.columns]
     found += [c for c in choice.by if c not in found]

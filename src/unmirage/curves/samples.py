@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,7 +30,8 @@ from unmirage.types import Curve, Facts, Floats, Items, Key, Metric, Note, Refus
 MIN_COMMON = 0.5
 
 
-def from_samples(frame: pl.DataFrame, options: Options) -> Built:
+def from_samples(frame: pl.DataFrame, options: Options, elsewhere: Sequence[str] = ()) -> Built:
+    """Curves of answers; ``elsewhere`` are metrics that other tables report."""
     frame = _target_index(frame.with_row_index("_row"))
     cell = [c for c in _cell_columns(frame) if frame[c].null_count() < frame.height]
     frame = frame.with_columns(pl.struct(cell).rank("dense").alias("_cell"))
@@ -38,7 +40,7 @@ def from_samples(frame: pl.DataFrame, options: Options) -> Built:
     curves: list[Curve] = []
     refused = list(groups.refused)
     notes = list(groups.notes)
-    asked = _asked_metrics(frame, options)
+    asked = _asked_metrics(frame, options, elsewhere)
     of_cell = groups.rows.select("_cell", "_curve", "_scale")
     placed = frame.join(of_cell, on="_cell", how="inner", maintain_order="left")
     for curve, rows in sorted(
@@ -94,7 +96,7 @@ def _cell_columns(frame: pl.DataFrame) -> list[str]:
     return cell
 
 
-def _asked_metrics(frame: pl.DataFrame, options: Options) -> list[Metric]:
+def _asked_metrics(frame: pl.DataFrame, options: Options, elsewhere: Sequence[str]) -> list[Metric]:
     """Metrics the records allow, and per-item scores as reported."""
     found = list(metrics.available(frame))
     if options.metric:
@@ -111,7 +113,8 @@ def _asked_metrics(frame: pl.DataFrame, options: Options) -> list[Metric]:
             if facts is not None and all(facts.name != m.name for m in found):
                 found.append(metrics.reported(name, facts))
     for pattern in options.metric:
-        if not any(wanted(m.name, Options(metric=[pattern])) for m in found):
+        names = (*(m.name for m in found), *elsewhere)
+        if not any(wanted(name, Options(metric=[pattern])) for name in names):
             metrics.score(metrics.get(pattern), frame)  # refuses with what is missing
     return found
 

@@ -172,7 +172,7 @@ def _labels_of(
             "task": [task.name] * n,
             "subtask": [kind] * n,
             "shots": pl.Series([shots] * n, dtype=pl.Int64),
-            "item": [f"{kind.replace(' ', '-')}-{shots}-{i:05d}" for i in range(n)],
+            "item": [f"{kind.replace(' ', '-')}-{i:05d}" for i in range(n)],
             "prompt": [" ".join(f"x:{names[j]}" for j in row) + " x:" for row in shown],
             "output": [names[j] for j in best],
             "targets": [[names[j]] for j in label],

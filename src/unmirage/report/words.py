@@ -81,6 +81,7 @@ SCALES: Final[dict[str, str]] = {
     "flops": "training compute (FLOPs)",
     "tokens": "training tokens",
     "step": "training step",
+    "shots": "examples in the prompt",
 }
 
 
