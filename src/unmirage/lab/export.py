@@ -77,7 +77,7 @@ def export(run: str | Path, name: str, out: str | Path) -> Path:
     unfinished = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
         unfinished.mkdir(parents=True)
-        _write_model(unfinished, arrays, shape)
+        _write_model(unfinished, arrays, shape, task.vocab.index(END))
         _write_tokenizer(unfinished, task, shape)
         _write_items(unfinished / "lm_eval", out.resolve() / "lm_eval", task)
         if out.exists():
@@ -88,7 +88,7 @@ def export(run: str | Path, name: str, out: str | Path) -> Path:
     return out
 
 
-def gpt2_config(shape: Shape) -> dict[str, Any]:
+def gpt2_config(shape: Shape, end: int) -> dict[str, Any]:
     """config.json. One position more than the model was trained on: tools that generate ask for
     it, and nothing reads it."""
     return {
@@ -106,6 +106,8 @@ def gpt2_config(shape: Shape) -> dict[str, Any]:
         "embd_pdrop": 0.0,
         "resid_pdrop": 0.0,
         "tie_word_embeddings": False,
+        "bos_token_id": end,
+        "eos_token_id": end,
         "torch_dtype": "float32",
     }
 
@@ -138,11 +140,11 @@ def gpt2_arrays(arrays: Arrays, shape: Shape) -> Arrays:
     return {k: np.ascontiguousarray(v, dtype=np.float32) for k, v in found.items()}
 
 
-def _write_model(folder: Path, arrays: Arrays, shape: Shape) -> None:
+def _write_model(folder: Path, arrays: Arrays, shape: Shape, end: int) -> None:
     from safetensors.numpy import save_file
 
     save_file(gpt2_arrays(arrays, shape), folder / "model.safetensors", metadata={"format": "pt"})
-    _json(folder / "config.json", gpt2_config(shape))
+    _json(folder / "config.json", gpt2_config(shape, end))
 
 
 def _write_tokenizer(folder: Path, task: TokenTask, shape: Shape) -> None:
@@ -155,7 +157,7 @@ def _write_tokenizer(folder: Path, task: TokenTask, shape: Shape) -> None:
         "normalized": False,
         "special": True,
     }
-    characters = {"Regex": "(?s)."}
+    characters = {"Regex": "[\\s\\S]"}
     _json(
         folder / "tokenizer.json",
         {
