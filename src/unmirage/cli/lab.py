@@ -177,3 +177,43 @@ def export(
             f"next: lm_eval --model hf --model_args pretrained={written} --include_path "
             f"{written}/lm_eval --tasks 'unmirage_*' --log_samples --output_path {written}/log",
         )
+
+
+@app.command()
+def reproduce(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Runs, table, pictures.")],
+    claims: Annotated[
+        str | None, typer.Option(metavar="P1,P2,...", help="Only these claims.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A tenth of the training, to try the command.")
+    ] = False,
+    workers: Annotated[int | None, _WORKERS] = None,
+    device: Annotated[str, _DEVICE] = "auto",
+    quiet: Annotated[bool, QUIET] = False,
+    debug: Annotated[bool, DEBUG] = False,
+) -> None:
+    """Train the families behind docs/science.md and make its table of claims anew."""
+    with errors(debug):
+        from unmirage.lab.ladder import require_lab
+
+        require_lab()
+        from unmirage.claims.reproduce import reproduce as made
+
+        asked = [c.strip().upper() for c in (claims or "").split(",") if c.strip()]
+        try:
+            with _watched("lab reproduce", quiet) as tell:
+                found = made(
+                    out,
+                    asked,
+                    quick=quick,
+                    workers=workers,
+                    device=device,
+                    tell=lambda run, progress: tell(progress),
+                )
+        except KeyboardInterrupt:
+            say(quiet, "stopped; all states are saved: the same command goes on from here")
+            raise typer.Exit(INTERRUPTED) from None
+        for claim in found:
+            say(quiet, f"{claim.id} {claim.answer}: {claim.title}")
+        say(quiet, f"wrote {out / 'science.md'}")

@@ -90,6 +90,15 @@ def least_squares(inputs: Reals, ridge: float = 0.0) -> NDArray[np.float64]:
     return found
 
 
+def shots_asked(most: int) -> list[int]:
+    """The contexts that are recorded: 0, the powers of two, and the longest.
+
+    >>> shots_asked(12)
+    [0, 1, 2, 4, 8, 12]
+    """
+    return sorted({0, most, *(2**i for i in range(most.bit_length()) if 2**i < most)})
+
+
 @dataclass(frozen=True)
 class LabelTask:
     """Items of Gaussian classes with labels, then a question (Chan et al. 2022, Reddy 2024).

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from unmirage.lab import model, objective
 from unmirage.lab.engine import shape_of
-from unmirage.lab.incontext import Arrays, LabelTask, RegressionTask, least_squares
+from unmirage.lab.incontext import Arrays, LabelTask, RegressionTask, least_squares, shots_asked
 from unmirage.lab.model import Params, Shape
 from unmirage.lab.recipe import Rung
 from unmirage.lab.tasks import Task
@@ -212,12 +212,3 @@ def _number_items(task: RegressionTask, params: Params, shape: Shape) -> pl.Data
                 )
             )
     return pl.concat(frames)
-
-
-def shots_asked(most: int) -> list[int]:
-    """The contexts that are recorded: 0, the powers of two, and the longest.
-
-    >>> shots_asked(12)
-    [0, 1, 2, 4, 8, 12]
-    """
-    return sorted({0, most, *(2**i for i in range(most.bit_length()) if 2**i < most)})

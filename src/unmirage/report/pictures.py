@@ -40,7 +40,7 @@ def chart(judgement: Judgement | View) -> Any:
         anchor="start",
         offset=14,
     )
-    return _themed(alt.hconcat(*panels, spacing=36).properties(title=title, padding=16))
+    return themed(alt.hconcat(*panels, spacing=36).properties(title=title, padding=16))
 
 
 def save_picture(
@@ -61,7 +61,7 @@ def save_picture(
                 mend="pass one of audit.judgements, or use save_pictures(audit, folder)",
             )
         what = what.judgements[0]
-    return write(path, _render(chart(what), suffix, scale))
+    return write(path, render(chart(what), suffix, scale))
 
 
 def save_pictures(
@@ -78,7 +78,7 @@ def save_pictures(
     for done, judgement in enumerate(chosen):
         drawn, name = chart(judgement), file_name(judgement)
         for suffix in (".png", ".svg"):
-            written.append(write(Path(folder) / (name + suffix), _render(drawn, suffix, _SHARP)))
+            written.append(write(Path(folder) / (name + suffix), render(drawn, suffix, _SHARP)))
         if progress:
             progress(done + 1, len(chosen))
     return written
@@ -92,7 +92,7 @@ def file_name(judgement: Judgement) -> str:
     return f"{plain}-{sha1(repr(key).encode('utf-8', 'surrogatepass')).hexdigest()[:6]}"
 
 
-def _render(drawn: Any, suffix: str, scale: float) -> bytes:
+def render(drawn: Any, suffix: str, scale: float) -> bytes:
     import vl_convert
 
     spec = drawn.to_json(indent=None)
@@ -279,7 +279,7 @@ def _tooltip(alt: Any) -> list[Any]:
     return [alt.Tooltip(f) for f in fields]
 
 
-def _themed(drawn: Any) -> Any:
+def themed(drawn: Any) -> Any:
     label = {"labelColor": _DIM, "labelFontSize": 11.5, "titleColor": _DIM, "titleFontSize": 12}
     return (
         drawn.configure(font=_FONT, background="white")

@@ -1,0 +1,187 @@
+"""Train, judge, write: the table of claims, its pictures and its figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from unmirage.auditing import audit
+from unmirage.claims import incontext, length, metric, resolution
+from unmirage.claims.claim import Cell, Claim, last_step, number
+from unmirage.claims.runs import RUNS
+from unmirage.errors import OptionError
+from unmirage.lab import ladder, tasks
+from unmirage.records import read
+from unmirage.report.files import write
+from unmirage.report.panels import chart, save
+from unmirage.types import Audit
+
+#: which runs each claim needs
+NEEDS: dict[str, tuple[str, ...]] = {
+    "P1": ("multiplication", "addition", "recall"),
+    "P2": ("multiplication", "addition"),
+    "P3": ("recall", "addition"),
+    "P11": ("icl",),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of the audits behind the claims."""
+
+    draws: int = 300
+    seed: int = 0
+
+
+def reproduce(
+    out: str | Path,
+    claims: Sequence[str] = (),
+    *,
+    quick: bool = False,
+    workers: int | None = None,
+    device: str = "auto",
+    tell: Callable[[str, ladder.Progress], None] = lambda run, progress: None,
+    settings: Settings | None = None,
+) -> list[Claim]:
+    """Train what is missing in ``out``/runs and write science.md, claims.json and the pictures.
+
+    Interrupted, the same call goes on where it stopped.
+
+    Raises:
+        OptionError: a claim nobody knows.
+        and all that :func:`unmirage.lab.ladder.run` raises.
+    """
+    wanted = list(claims) or list(NEEDS)
+    for name in wanted:
+        if name not in NEEDS:
+            raise OptionError(f"no claim is named {name!r}", mend=f"claims: {', '.join(NEEDS)}")
+    out, chosen = Path(out), settings or Settings()
+    needed = [run for run in RUNS if any(run in NEEDS[c] for c in wanted)]
+    frames, learnt = {}, {}
+    for run in needed:
+        done = ladder.run(
+            RUNS[run].rungs(quick),
+            out / "runs" / run,
+            workers=workers,
+            device=device,
+            tell=lambda progress, run=run: tell(run, progress),  # type: ignore[misc]
+        )
+        frames[run] = pl.concat([pl.read_parquet(d.path) for d in done], how="diagonal")
+        learnt[run] = list(
+            dict.fromkeys((d.rung.task, d.rung.task_seed, d.rung.options) for d in done)
+        )
+    found = [_judge(name, frames, learnt, chosen) for name in wanted]
+    _write(out, found, quick)
+    return found
+
+
+def _judge(
+    name: str, frames: dict[str, pl.DataFrame], learnt: dict[str, list[Any]], settings: Settings
+) -> Claim:
+    mine = [frames[run] for run in NEEDS[name]]
+    if name == "P1":
+        return metric.judge([_audit(last_step(f), metric.METRICS, settings) for f in mine])
+    if name == "P2":
+        return resolution.judge(mine, settings.draws, settings.seed)
+    if name == "P3":
+        return length.judge([f for f in mine if f["subtask"].n_unique() > 1])
+    made = [tasks.make(task, seed, dict(options)) for task, seed, options in learnt["icl"]]
+    by_step = _longest_context(mine[0])
+    audits = {
+        "params": _audit(last_step(mine[0]), incontext.METRICS, settings),
+        "shots": _audit(last_step(mine[0]), incontext.METRICS, settings, scale="shots"),
+        "step": _audit(by_step, incontext.METRICS, settings, scale="step"),
+    }
+    return incontext.judge(audits, mine[0], made)
+
+
+def _audit(
+    frame: pl.DataFrame, metrics: Sequence[str], settings: Settings, scale: str | None = None
+) -> Audit:
+    frame = frame.select(c for c in frame.columns if frame[c].null_count() < len(frame))
+    return audit(read(frame), metric=metrics, scale=scale, draws=settings.draws, seed=settings.seed)
+
+
+def _longest_context(frame: pl.DataFrame) -> pl.DataFrame:
+    """Every test with the most examples it has, and the test that has none."""
+    key = ["task", "subtask"]
+    return frame.filter(pl.col("shots") == pl.col("shots").max().over(key))
+
+
+# ---------------------------------------------------------------- writing
+
+
+def _write(out: Path, claims: Sequence[Claim], quick: bool) -> None:
+    for claim in claims:
+        drawn = chart(f"{claim.id}: {claim.title}", claim.panels, claim.columns)
+        for suffix in (".svg", ".png"):
+            write(out / "pictures" / f"{claim.id}{suffix}", save(drawn, suffix))
+    body = [
+        {
+            "id": c.id,
+            "title": c.title,
+            "article": c.article,
+            "answer": c.answer,
+            "ours": c.ours,
+            "differs": c.differs,
+            "table": [dict(row) for row in c.table],
+        }
+        for c in claims
+    ]
+    write(out / "claims.json", json.dumps(body, indent=1) + "\n")
+    write(out / "science.md", to_markdown(claims, quick))
+
+
+_HEAD = """# The claims of the source article, on our own families
+
+Made by `unmirage lab reproduce --out DIR`: it trains the ladders, asks them, audits the records and
+writes this page, the pictures and `claims.json`. The article is *Are Emergent Abilities of Large
+Language Models a Mirage?* (Schaeffer, Miranda and Koyejo 2023, arXiv 2304.15004).
+
+Accuracy here is exact match; a curve *looks like a jump* when it is at least twice as steep as a
+straight line in log scale, or when nothing is there in the first half of the range (both at the 5 %
+level against a straight line with the same noise): the rule by which the audit begins.
+"""
+
+
+def to_markdown(claims: Sequence[Claim], quick: bool = False) -> str:
+    """The page: one table of all claims, then a section each."""
+    parts = [_HEAD]
+    if quick:
+        parts.append("**A quick run, to try the command: too few steps for any of the figures.**\n")
+    parts.append("| claim | the article | our families | |\n|---|---|---|---|")
+    for c in claims:
+        parts.append(f"| {c.id} | {c.title} | {c.ours} | **{c.answer}** |")
+    for c in claims:
+        parts += [
+            f"\n## {c.id}. {c.title}\n",
+            f"*The article.* {c.article}\n",
+            f"*Here: {c.answer}.* {c.ours}\n",
+        ]
+        if c.differs:
+            parts.append(f"*Where it differs.* {c.differs}\n")
+        parts += [f"![{c.id}: {c.title}](pictures/{c.id}.svg)\n", _table(c)]
+    return "\n".join(parts) + "\n"
+
+
+def _table(claim: Claim) -> str:
+    if not claim.table:
+        return ""
+    names = list(claim.table[0])
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    for row in claim.table:
+        lines.append("| " + " | ".join(_cell(row.get(name)) for name in names) + " |")
+    return "\n".join(lines)
+
+
+def _cell(value: Cell) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return number(value)
+    return f"{value:,}" if isinstance(value, int) else value

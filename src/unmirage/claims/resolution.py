@@ -1,0 +1,184 @@
+"""P2: with more test items the floor lifts, and how many are needed is predicted beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from unmirage.auditing import audit
+from unmirage.claims.claim import Answer, Cell, Claim, item_number, last_step, number
+from unmirage.curves.uncertainty import exact_interval
+from unmirage.records import read
+from unmirage.report.panels import Panel, Point
+
+FIRST = 100  # items of the small test set
+TIMES = (1, 10, 100)
+
+
+def judge(frames: Sequence[pl.DataFrame], draws: int = 300, seed: int = 0) -> Claim:
+    """From samples of families that were asked many items; the first hundred are looked at first.
+
+    The needed numbers are those that the audit of the first hundred items names; only then are
+    the other items looked at.
+    """
+    models: list[_Model] = []
+    panels: list[Panel] = []
+    for frame in frames:
+        models += _family(last_step(frame), draws, seed)
+        panels += _panels(last_step(frame))
+    floor = [m for m in models if m.right[0] == 0]
+    lifted = [m for m in floor if m.above]
+    predicted = [m for m in floor if m.predicted is not None]
+    within = [m for m in predicted if m.first is not None and m.first <= (m.predicted or 0)]
+    ratios = [m.measured / m.predicted for m in predicted if m.measured and m.predicted]
+    middle = f"{np.exp(np.median(np.log(ratios))):.2g}" if ratios else "–"
+    below = [m for m in models if not m.above]
+    answer: Answer = "in part" if lifted else "not here"
+    if not below:
+        answer = "as the article says"
+    ours = (
+        f"With {FIRST} items {len(floor)} of {len(models)} models have not one right answer; with "
+        f"up to {FIRST * TIMES[-1]:,} items {len(lifted)} of these are seen above chance. For "
+        f"{len(predicted)} of them the audit of the first {FIRST} items named a number of items "
+        "that would show the score with probability 0.95; the first right answer came within it "
+        f"for {len(within)}. Measured over predicted number, geometric median: {middle}."
+    )
+    differs = "Every model is above chance with all items."
+    if below:
+        names = sorted({f"{m.family} {number(m.params)}" for m in below})
+        differs = (
+            f"{len(below)} models are not above chance with all items ({', '.join(names)} "
+            "parameters); chance is the best constant answer. The smallest models have learnt the "
+            "distribution of the answers and no more, so that no number of items lifts them; "
+            "GPT-3 350M, the smallest of the article, knows far more."
+        )
+    return Claim(
+        "P2",
+        "With 10 and 100 times the items every model is seen above chance",
+        "Fig. 4: a larger test set lifts the accuracy of small models above chance, smoothly.",
+        answer,
+        ours,
+        differs,
+        [m.row() for m in models],
+        panels,
+        columns=3,
+    )
+
+
+@dataclass(frozen=True)
+class _Model:
+    """One model, asked 1, 10 and 100 times the items."""
+
+    family: str
+    params: float
+    seed: int
+    right: tuple[int, ...]  # right answers among the first 1, 10, 100 times FIRST items
+    asked: int  # items in all
+    predicted: float | None  # items needed, named by the audit of the first items
+    measured: float | None  # items that show the measured share with probability 0.95
+    first: int | None  # place of the first right answer, from 1 on
+    above: bool  # above chance with all items
+
+    def row(self) -> dict[str, Cell]:
+        right = zip(TIMES, self.right, strict=True)
+        return {
+            "family": self.family,
+            "parameters": int(self.params),
+            "seed": self.seed,
+            **{f"right of {min(FIRST * t, self.asked):,}": r for t, r in right},
+            "items needed, predicted": self.predicted,
+            "items needed, measured": self.measured,
+            "first right item": self.first,
+            "above chance": "yes" if self.above else "no",
+        }
+
+
+def _family(frame: pl.DataFrame, draws: int, seed: int) -> list[_Model]:
+    frame = frame.with_columns(
+        exact=pl.col("output") == pl.col("targets").list.first(), place=item_number()
+    )
+    longest = frame.filter(pl.col("targets").list.first().str.len_chars() == _longest(frame))
+    chance = _chance(longest)
+    first = longest.filter(pl.col("place") < FIRST).drop("exact", "place")
+    needed = _predicted(first, draws, seed)
+    found = []
+    groups = longest.sort("params", "seed", "place").group_by("model", maintain_order=True)
+    for (model,), mine in groups:
+        exact = mine["exact"].to_numpy()
+        total, n = int(exact.sum()), len(exact)
+        rate, places = total / n, np.flatnonzero(exact)
+        found.append(
+            _Model(
+                mine["family"][0].removeprefix("lab-"),
+                float(mine["params"][0]),
+                int(mine["seed"][0]),
+                tuple(int(exact[: FIRST * t].sum()) for t in TIMES),
+                n,
+                needed.get(str(model)),
+                float(np.ceil(np.log(0.05) / np.log1p(-rate))) if 0 < rate < 1 else None,
+                int(places[0]) + 1 if len(places) else None,
+                total > 0 and bool(stats.binom.sf(total - 1, n, chance) < 0.05),
+            )
+        )
+    return found
+
+
+def _longest(frame: pl.DataFrame) -> int:
+    return int(frame.select(pl.col("targets").list.first().str.len_chars().max()).item())
+
+
+def _chance(frame: pl.DataFrame) -> float:
+    """The best constant answer: the share of the most frequent target."""
+    one = frame.filter(pl.col("model") == frame["model"][0])
+    target = pl.col("targets").list.first()
+    return float(one.group_by(target).len().select(pl.col("len").max()).item()) / len(one)
+
+
+def _predicted(first: pl.DataFrame, draws: int, seed: int) -> dict[str, float]:
+    """Model -> the number of items that the audit of these items names for it, at the floor."""
+    judged = audit(read(first), metric=["exact_match"], draws=draws, seed=seed).judgements
+    found: dict[str, float] = {}
+    for j in judged:
+        told = j.finding("resolution")
+        rungs = told.values.get("floor_rungs", ()) if told else ()
+        by_scale = dict(zip(j.curve.scale.tolist(), j.curve.models, strict=True))
+        assert isinstance(rungs, list | tuple)
+        for rung in rungs:
+            value = float(rung["needed_n"])
+            if rung["score"] == 0 and np.isfinite(value):
+                found[by_scale[rung["scale"]]] = value
+    return found
+
+
+def _panels(frame: pl.DataFrame) -> list[Panel]:
+    """Exact match against parameters with 1, 10 and 100 times the items, seed by seed."""
+    frame = frame.with_columns(
+        exact=pl.col("output") == pl.col("targets").list.first(), place=item_number()
+    )
+    frame = frame.filter(pl.col("targets").list.first().str.len_chars() == _longest(frame))
+    family = frame["family"][0].removeprefix("lab-")
+    panels = []
+    for times in TIMES:
+        part = frame.filter(pl.col("place") < FIRST * times)
+        found = part.group_by("params", "seed", maintain_order=True).agg(
+            pl.col("exact").sum().alias("k"), pl.len().alias("n")
+        )
+        points = []
+        for params, seed, k, n in found.sort("params").iter_rows():
+            low, high = exact_interval(np.array([k], float), np.array([n], float))
+            points.append(Point(params, k / n, f"seed {seed}", float(low[0]), float(high[0])))
+        panels.append(
+            Panel(
+                f"{family}: {int(found.select(pl.col('n').max()).item()):,} items",
+                "log axis; models without a right answer are not drawn",
+                "parameters",
+                "exact match",
+                tuple(points),
+                log_y=True,
+            )
+        )
+    return panels
