@@ -110,7 +110,7 @@ def _asked_metrics(frame: pl.DataFrame, options: Options, elsewhere: Sequence[st
             if facts is None and part["score"].drop_nulls().is_in([0.0, 1.0]).all():
                 # right or wrong, under whatever name
                 facts = Facts(name, name, 0.0, 1.0, True, False, False, binary=True)
-            if facts is not None and all(facts.name != m.name for m in found):
+            if facts is not None:
                 found.append(metrics.reported(name, facts))
     for pattern in options.metric:
         names = (*(m.name for m in found), *elsewhere)
@@ -157,6 +157,8 @@ def _curves_of_group(
     clusters = _clusters(rows, grid.code, total)
     curves, refused = [], []
     for metric in asked:
+        if any(c.key.metric == metric.name for c in curves):
+            continue  # rescored here: the score that was reported is for cross-checks only
         keyed = replace(key, metric=metric.name)
         matrix = _matrix(metric.score(rows), grid)
         if np.isnan(matrix).all():

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from unmirage.errors import ColumnError, FileProblem, InputError, OptionError
+from unmirage.records import lm_eval
 from unmirage.records.cells import boolean, number
 from unmirage.records.columns import CANONICAL_AGGREGATES, CANONICAL_SAMPLES
 from unmirage.records.duplicates import check_items, drop_identical, shots_disagree
@@ -18,7 +19,7 @@ from unmirage.records.notes import merge
 from unmirage.records.recognise import check_left_sides, near, recognise
 from unmirage.records.scale import with_scale
 from unmirage.records.shape import long
-from unmirage.records.sniff import find, unread
+from unmirage.records.sniff import Source, find, unread
 from unmirage.records.store import read_store
 from unmirage.records.table import Options, Table
 from unmirage.records.tables import FRAME_NAME, absolute, from_frame, load, looks_like_records
@@ -41,6 +42,7 @@ def read(
 
     paths: Parquet, CSV, TSV, JSON lines, JSON lists and Arrow files (CSV, TSV and JSON lines also
         as .gz), folders of such (read with all folders below), stores, polars or pandas frames.
+        Folders of logs that lm-evaluation-harness 0.4 wrote (samples and results) as they are.
     columns: canonical name -> the name in the files; "scale" stands for "params".
     scores: the columns of wide tables that hold scores; ``*`` and ``?`` match names.
     percent: metrics whose scores are written on 0-100.
@@ -112,6 +114,7 @@ def _load_all(
     notes: list[Note] = []
     done: set[Path] = set()
     in_folders: set[str] = set()
+    logs: list[Source] = []
     for one in given:
         if not isinstance(one, (str, Path)):
             name = FRAME_NAME if len(given) == 1 else f"(frame {len(tables) + 1})"
@@ -119,7 +122,8 @@ def _load_all(
             continue
         sources, more = find(Path(one))
         notes.extend(more)
-        others = [s for s in sources if s.found and not looks_like_records(s)]
+        ours = {s for s in sources if lm_eval.is_log(s)}
+        others = [s for s in sources if s.found and s not in ours and not looks_like_records(s)]
         if others:
             notes.append(unread([s.name for s in others]))
         for source in [s for s in sources if s not in others]:
@@ -127,11 +131,16 @@ def _load_all(
             if where in done:
                 continue  # named twice
             done.add(where)
-            if source.kind == "store":
+            in_folders |= {source.name} if source.found else set()
+            if source in ours:
+                logs.append(source)
+            elif source.kind == "store":
                 stores.append(read_store(source.path))
             else:
                 tables.append(load(source, skip_bad))
-                in_folders |= {source.name} if source.found else set()
+    of_logs, told = lm_eval.load(logs, skip_bad)
+    tables += of_logs
+    notes += told
     if not tables and not stores:
         raise FileProblem("holds no table", file=str(given[0]))
     return tables, stores, notes, in_folders

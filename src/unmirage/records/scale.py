@@ -63,7 +63,7 @@ def _no_scale(seen: Recognised) -> ColumnError:
     like = (c for word in words for c in left if word in squeeze(c))
     almost = (c for word in ("params", "model_size", "tokens", "flops") if (c := near(word, left)))
     guess = "N" if "N" in columns else next(like, None) or next(almost, None)
-    mend = f"--columns scale={guess or '<your column>'}"
+    mend = seen.table.scale_mend or f"--columns scale={guess or '<your column>'}"
     shown = ", ".join(columns[:30]) + (", ..." if len(columns) > 30 else "")
     what = f"no column says how large a model is (params, tokens, flops, step); columns: {shown}"
     return ColumnError(what, file=seen.table.name, mend=mend)

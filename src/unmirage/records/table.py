@@ -36,6 +36,7 @@ class Table:
     notes: tuple[Note, ...] = ()
     text: bool = False  # every cell is text: types are still to be guessed (CSV)
     line: Callable[[int], int | None] | None = None  # row number -> line number, where they differ
+    scale_mend: str | None = None  # what to do where nothing says how large the models are
 
 
 def place(table: Table, row: int, column: str | None = None) -> str:

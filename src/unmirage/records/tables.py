@@ -88,7 +88,8 @@ def _refuse_strange(source: Source) -> None:
             raise FileProblem("is a Git LFS pointer, not the data", file=source.name, mend=mend)
 
 
-def _open(source: Source) -> BinaryIO:
+def open_source(source: Source) -> BinaryIO:
+    """The bytes of a file, unpacked."""
     if source.zipped:
         return cast(BinaryIO, gzip.open(source.path, "rb"))
     return source.path.open("rb")
@@ -110,7 +111,7 @@ def _arrow(path: Path) -> pl.DataFrame:
 
 
 def _json(source: Source, skip_bad: bool) -> Table:
-    with _open(source) as stream:
+    with open_source(source) as stream:
         if source.kind == "json" and _first(stream) != b"{":
             raw = stream.read(MAX_LIST + 1)
             if len(raw) > MAX_LIST:
@@ -142,7 +143,7 @@ def looks_like_records(source: Source) -> bool:
     """Whether a .json file found in a folder is a list (a folder also holds configurations)."""
     if source.kind != "json":
         return True
-    with guard(source.name), _open(source) as stream:
+    with guard(source.name), open_source(source) as stream:
         return _first(stream) == b"["
 
 
@@ -150,7 +151,7 @@ def looks_like_records(source: Source) -> bool:
 
 
 def _csv(source: Source) -> Table:
-    with _open(source) as stream:
+    with open_source(source) as stream:
         raw = stream.read(MAX_TEXT + 1)
     if len(raw) > MAX_TEXT:
         raise FileProblem("is larger than 4 GiB", file=source.name, mend="convert it to Parquet")
