@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test check examples clean
+.PHONY: demo test harness science examples clean
 
 demo: $(VENV)/base
 	$(BIN)/unmirage demo --html report.html
@@ -26,9 +26,19 @@ $(VENV)/all: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lab]'
 	touch $@ $(VENV)/base
 
+# runs the real lm-evaluation-harness on exported rungs, in an environment of its own (PyTorch)
+harness: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-harness
+	$(VENV)-harness/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[harness]' pytest hypothesis
+	$(VENV)-harness/bin/python -m pytest -q tests/lab/test_harness.py
+
+# trains the families behind docs/science.md and makes its table anew (about an hour on 2 cores)
+science: $(VENV)/all
+	$(BIN)/unmirage lab reproduce --out runs/reproduction
+
 # remakes the bundled ladders (about 20 CPU-minutes)
 examples: $(VENV)/all
 	$(BIN)/python -m unmirage.lab.make_examples
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(VENV)-harness .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
