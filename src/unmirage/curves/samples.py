@@ -155,7 +155,8 @@ def _curves_of_group(
         )
         return [], [Refusal(key, "items_differ", text, "evaluate all models on the same items")]
     clusters = _clusters(rows, grid.code, total)
-    curves, refused = [], []
+    curves: list[Curve] = []
+    refused: list[Refusal] = []
     for metric in asked:
         if any(c.key.metric == metric.name for c in curves):
             continue  # rescored here: the score that was reported is for cross-checks only

@@ -85,9 +85,7 @@ def multiplication(
     shapes = []
     for part in digits.split(","):
         left, _, right = part.partition("x")
-        if not (
-            left.isdigit() and right.isdigit() and 1 <= int(left) <= 4 and 1 <= int(right) <= 4
-        ):
+        if not all(n.isdecimal() and 1 <= int(n) <= 4 for n in (left, right)):
             raise OptionError(f"digits {digits!r}", mend="name strata like 2x2 or 1x2,2x2,2x3")
         shapes.append((int(left), int(right), int(left) + int(right)))
     if len(set(shapes)) < len(shapes):
@@ -99,7 +97,7 @@ def multiplication(
 def _range(digits: str, least: int, most: int) -> tuple[int, int]:
     low, _, high = digits.partition("-")
     high = high or low
-    if low.isdigit() and high.isdigit() and least <= int(low) <= int(high) <= most:
+    if low.isdecimal() and high.isdecimal() and least <= int(low) <= int(high) <= most:
         return int(low), int(high)
     raise OptionError(f"digits {digits!r}", mend=f"one number or a range within {least}-{most}")
 

@@ -1,12 +1,13 @@
 """Parameters and optimiser states on disk: safetensors with settings and a checksum, atomically.
 
-The checksum covers every byte of every array, so that a file that was cut or changed is refused
-and never trained on.
+The checksum covers every byte of every array and the settings, so that a file that was cut or
+changed is refused and never trained on.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from safetensors.numpy import save_file
 from unmirage.errors import FileProblem
 
 Arrays = dict[str, NDArray[Any]]
+FORMAT = "unmirage-lab"
 
 
 def flatten(tree: Any) -> Arrays:
@@ -46,8 +48,8 @@ def unflatten(like: Any, arrays: Arrays) -> Any:
     return jax.tree.unflatten(jax.tree.structure(like), [arrays[name] for name in wanted])
 
 
-def _checksum(arrays: Arrays) -> str:
-    digest = hashlib.sha256()
+def _checksum(arrays: Arrays, facts: Mapping[str, str]) -> str:
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
         digest.update(np.ascontiguousarray(arrays[name]).tobytes())
@@ -56,11 +58,13 @@ def _checksum(arrays: Arrays) -> str:
 
 def save(path: Path, tree: Any, facts: Mapping[str, str]) -> None:
     """Write under a temporary name, then move it: a killed run leaves the old file or the new."""
-    arrays = {name: np.ascontiguousarray(leaf) for name, leaf in flatten(tree).items()}
+    arrays = {name: np.asarray(leaf, order="C") for name, leaf in flatten(tree).items()}
+    # one entry: safetensors writes several in random order
+    told = json.dumps({"facts": dict(facts), "sha256": _checksum(arrays, facts)}, sort_keys=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        save_file(arrays, unfinished, metadata={**facts, "sha256": _checksum(arrays)})
+        save_file(arrays, unfinished, metadata={FORMAT: told})
         os.replace(unfinished, path)
     except SafetensorError as error:  # how safetensors tells of a full disk
         raise OSError(f"{path} cannot be written: {error}") from error
@@ -76,11 +80,13 @@ def load(path: Path) -> tuple[Arrays, dict[str, str]]:
     """
     try:
         with safe_open(path, framework="numpy") as file:
-            facts = dict(file.metadata() or {})
+            told = json.loads((file.metadata() or {})[FORMAT])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError) as error:
+        facts: dict[str, str] = told["facts"]
+        fits = told["sha256"] == _checksum(arrays, facts)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise damaged(path, str(error)) from error
-    if facts.pop("sha256", None) != _checksum(arrays):
+    if not fits:
         raise damaged(path, "its checksum does not fit")
     return arrays, facts
 

@@ -49,7 +49,7 @@ def shape_of(task: Task, rung: Rung) -> Shape:
         vocab, prompt, target, features = task.labels, 2 * task.pairs + 1, 1, task.features
     else:
         vocab, prompt, target, features = 1, 1, 2 * task.shots + 1, task.features
-    return Shape(vocab, prompt, target, rung.d_model, r.layers, r.heads, r.norm, features)
+    return Shape(vocab, prompt, target, rung.d_model, r.layers, r.heads, features)
 
 
 def optimiser(recipe: Recipe, d_model: int) -> optax.GradientTransformation:

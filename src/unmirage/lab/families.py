@@ -80,7 +80,7 @@ def _like(name: str, text: str, default: Value) -> Value:
             if isinstance(default, int) and "e" in text
             else type(default)(text)
         )
-    except ValueError:
+    except (ValueError, OverflowError):
         kind = {int: "a whole number", float: "a number"}.get(type(default), "text")
         raise OptionError(f"{name}={text}: {kind} is needed", mend=f"{name}={default}") from None
 
@@ -167,7 +167,6 @@ for _name, _family in {
         4,
         64,
         _TWO_LAYERS,
-        (("digits", "1x2,2x2,2x3"),),
     ),
     "mixture": Family(
         "mixture",
@@ -181,15 +180,15 @@ for _name, _family in {
         "parity",
         "multitask sparse parity: many quanta, each learnt or not",
         4,
-        64,
-        _TWO_LAYERS,
+        48,
+        Recipe(steps=5000, layers=2, rate=0.003, clip=1.0),
         seeds=2,
     ),
     "icl-regression": Family(
         "icl-regression",
         "linear regression from examples in the prompt",
         4,
-        64,
+        48,
         Recipe(steps=6000, layers=2, batch=64, rate=0.003, clip=1.0, checkpoints=2),
         seeds=2,
     ),
@@ -197,8 +196,8 @@ for _name, _family in {
         "icl-labels",
         "labels of classes never seen before, from examples in the prompt",
         4,
-        64,
-        Recipe(steps=6000, layers=2, clip=1.0, checkpoints=2),
+        32,
+        Recipe(steps=5000, layers=2, heads=2, rate=0.003, clip=1.0, checkpoints=2),
         seeds=2,
     ),
 }.items():

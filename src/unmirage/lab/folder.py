@@ -23,10 +23,17 @@ from typing import Any
 import polars as pl
 
 from unmirage.errors import FileProblem, OptionError
-from unmirage.lab.recipe import ASKED, VERSION, Recipe, Rung
+from unmirage.lab.recipe import VERSION, Recipe, Rung, asked_only
 
 FORMAT = "unmirage-lab"
 _ASKED = "unmirage_lab_rung"
+#: what a killed run leaves half written
+_UNFINISHED = (
+    ".run.json.*.tmp",
+    "records/.*.parquet.*.tmp",
+    ".lab/models/*/.*.safetensors.*.tmp",
+    ".lab/work/.*.safetensors.*.tmp",
+)
 
 
 class Folder:
@@ -49,6 +56,7 @@ class Folder:
         if not path.exists():
             return False
         try:
+            pl.read_parquet(path)  # in full: its end alone does not tell of a damage before it
             return pl.read_parquet_metadata(path).get(_ASKED) == rung.asked()
         except (pl.exceptions.PolarsError, OSError) as error:
             raise FileProblem(
@@ -78,6 +86,9 @@ class Folder:
                     f"another run is at work in {self.path}",
                     mend="wait for it, or use another --out",
                 )
+            for pattern in _UNFINISHED:
+                for left in self.path.glob(pattern):
+                    left.unlink(missing_ok=True)
             yield
 
     def plan(self, wanted: Sequence[Rung], replace: bool = False) -> list[Rung]:
@@ -88,6 +99,7 @@ class Folder:
 
         Raises:
             OptionError: the folder holds a run with other settings, or other things.
+        FileProblem: its run.json is damaged.
         """
         new = _settings(wanted)
         if not self.manifest.exists():
@@ -129,17 +141,35 @@ def _settings(rungs: Sequence[Rung]) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """What run.json holds.
+
+    Raises:
+        FileProblem: it is not what the lab writes.
+    """
     try:
         found = json.loads(path.read_text("utf-8"))
-        for _, width, seed in found["rungs"]:
-            int(width), int(seed)
-        if found["format"] != FORMAT or not isinstance(found["tasks"], dict):
+        if found["format"] != FORMAT or type(found["version"]) is not int:
             raise KeyError("format")
-    except (ValueError, KeyError, TypeError) as error:
+        _rungs(found)
+    except (ValueError, KeyError, TypeError, AttributeError, OptionError) as error:
         raise FileProblem(
-            f"is no run of the lab ({error})", file=str(path), mend="use another --out"
+            f"it is no run of the lab, or damaged ({type(error).__name__}: {error})",
+            file=str(path),
+            mend="use another --out",
         ) from error
     return dict(found)
+
+
+def _rungs(found: dict[str, Any]) -> list[Rung]:
+    """The rungs that run.json names."""
+    rungs = []
+    for task, width, seed in found["rungs"]:
+        s = found["tasks"][task]
+        if not all(type(number) is int for number in (width, seed, s["seed"])):
+            raise TypeError("a width or a seed is no whole number")
+        options = tuple(sorted(s["options"].items()))
+        rungs.append(Rung(task, width, seed, Recipe(**s["recipe"]), options, s["seed"]))
+    return rungs
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> str:
@@ -151,9 +181,8 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> str:
         said.append(f"{', '.join(old['tasks'])} there, {', '.join(new['tasks'])} now")
     for task in sorted(set(old["tasks"]) & set(new["tasks"])):
         a, b = (_flat(side["tasks"][task]) for side in (old, new))
-        kept = ASKED if task != "recall" else ("choices",)
         for name in sorted(set(a) | set(b)):
-            if a.get(name) != b.get(name) and name not in kept:
+            if a.get(name) != b.get(name) and name not in asked_only(task):
                 was, now = a.get(name, "the default"), b.get(name, "the default")
                 said.append(f"{task}: {name} {was} there, {now} now")
     return "; ".join(said)
@@ -185,16 +214,7 @@ def read_plan(path: str | Path) -> list[Rung]:
         raise FileProblem(
             "there is no run of the lab", file=str(path), mend="make one: unmirage lab run"
         )
-    found = _read(folder.manifest)
-    rungs = []
-    for task, width, seed in found["rungs"]:
-        try:
-            s = found["tasks"][task]
-            options = tuple(sorted(s["options"].items()))
-            rungs.append(Rung(task, width, seed, Recipe(**s["recipe"]), options, s["seed"]))
-        except (KeyError, TypeError) as error:
-            raise FileProblem(f"a setting is wrong ({error})", file=str(folder.manifest)) from error
-    return rungs
+    return _rungs(_read(folder.manifest))
 
 
 def _take(descriptor: int) -> bool:
@@ -224,6 +244,8 @@ def write_frame(frame: pl.DataFrame, path: Path, rung: Rung | None = None) -> No
     try:
         frame.write_parquet(unfinished, compression="zstd", compression_level=22, metadata=facts)
         os.replace(unfinished, path)
+    except pl.exceptions.PolarsError as error:  # how polars tells of a full disk
+        raise OSError(f"{path} cannot be written: {error}") from error
     finally:
         unfinished.unlink(missing_ok=True)
 

@@ -7,18 +7,20 @@ are questions. Every step and every test draws its own numbers from the task's s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unmirage.errors import OptionError
-from unmirage.lab.tokens import Ints, distinct
+from unmirage.lab.tokens import BLOCK, Ints, distinct
 
 Reals = NDArray[np.float32]
 Arrays = dict[str, NDArray[np.generic]]
+Rng = np.random.Generator
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,11 @@ class RegressionTask:
     kind: Literal["numbers"] = "numbers"
 
     def __post_init__(self) -> None:
-        if min(self.dim, self.shots, self.items) < 1 or self.noise < 0:
-            raise OptionError(f"a size below 1 or a negative noise: {self}")
+        if min(self.dim, self.shots, self.items) < 1 or not 0 <= self.noise < np.inf:
+            raise OptionError(
+                f"dim {self.dim}, shots {self.shots}, items {self.items}, noise {self.noise}",
+                mend="sizes from 1 on, a noise from 0 on",
+            )
 
     @property
     def features(self) -> int:
@@ -52,7 +57,7 @@ class RegressionTask:
             f"noise {self.noise}. Every sequence has weights of its own."
         )
 
-    def draw(self, rng: np.random.Generator, count: int) -> Arrays:
+    def draw(self, rng: Rng, count: int) -> Arrays:
         """Sequences: inputs (count, T, d + 1), values (count, k + 1), the true answers."""
         k, d = self.shots, self.dim
         x = rng.standard_normal((count, k + 1, d), dtype=np.float32)
@@ -70,7 +75,14 @@ class RegressionTask:
 
     def test(self) -> Arrays:
         """The test sequences."""
-        return self.draw(np.random.default_rng([self.seed, 2]), self.items)
+        return _in_blocks(self.draw, [self.seed, 2], self.items)
+
+
+def _in_blocks(draw: Callable[[Rng, int], Arrays], key: list[int], items: int) -> Arrays:
+    """Test sequences in blocks with a generator each, so that fewer are the first of more."""
+    starts = range(0, items, BLOCK)
+    parts = [draw(np.random.default_rng([*key, start]), BLOCK) for start in starts]
+    return {name: np.concatenate([p[name] for p in parts])[:items] for name in parts[0]}
 
 
 def least_squares(inputs: Reals, ridge: float = 0.0) -> NDArray[np.float64]:
@@ -112,21 +124,26 @@ class LabelTask:
     """
 
     name: str = "icl-labels"
-    dim: int = 16  # d
+    dim: int = 8  # d
     classes: int = 512
-    labels: int = 16
-    pairs: int = 8
-    burst: int = 2
-    bursty: float = 0.75  # share of training sequences
-    spread: float = 0.3
+    labels: int = 8
+    pairs: int = 4
+    burst: int = 1
+    bursty: float = 0.9  # share of training sequences
+    spread: float = 0.1
     items: int = 1000  # test sequences of each kind
     seed: int = 0
     kind: Literal["labels"] = "labels"
 
     def __post_init__(self) -> None:
         sizes = (self.dim, self.pairs, self.burst, self.items)
-        if min(sizes) < 1 or self.labels < 2 or not 0 <= self.bursty <= 1 or self.spread < 0:
-            raise OptionError(f"a size below 1, one label, or a share outside 0 to 1: {self}")
+        real = 0 <= self.bursty <= 1 and 0 <= self.spread < np.inf
+        if min(sizes) < 1 or self.labels < 2 or not real:
+            raise OptionError(
+                f"dim {self.dim}, pairs {self.pairs}, burst {self.burst}, items {self.items}, "
+                f"labels {self.labels}, bursty {self.bursty}, spread {self.spread}",
+                mend="sizes from 1 on, labels from 2 on, bursty from 0 to 1, a spread from 0 on",
+            )
         if self.pairs % self.burst or self.labels < self.pairs or self.classes <= self.pairs:
             raise OptionError(
                 f"{self.pairs} pairs, burst {self.burst}, {self.labels} labels, "
@@ -150,7 +167,7 @@ class LabelTask:
             "in-context test were never seen."
         )
 
-    def _items(self, rng: np.random.Generator, centres: Reals) -> Reals:
+    def _items(self, rng: Rng, centres: Reals) -> Reals:
         """One item of each class: the same shape."""
         noise = rng.standard_normal(centres.shape, dtype=np.float32) / np.float32(np.sqrt(self.dim))
         scale = np.float32(1 / np.sqrt(1 + self.spread**2))
@@ -165,45 +182,44 @@ class LabelTask:
         found[rows, 2 * np.arange(n) + 1, self.dim + labels] = 1.0
         return found
 
-    def _context(self, rng: np.random.Generator, count: int, burst: int) -> Ints:
+    def _context(self, rng: Rng, count: int, burst: int) -> Ints:
         """Which of the sequence's classes each pair holds, (count, pairs): each ``burst`` times."""
         slots = np.repeat(np.arange(self.pairs // burst), burst)
         return rng.permuted(np.tile(slots, (count, 1)), axis=1)
 
     def batch(self, step: int, size: int) -> Arrays:
         """The training sequences of one step: inputs (size, T, F), label (size,)."""
-        rng = np.random.default_rng([self.seed, 4, step])
+        return self._seen(np.random.default_rng([self.seed, 4, step]), size, self.bursty)
+
+    def _seen(self, rng: Rng, count: int, bursty: float) -> Arrays:
+        """Sequences of the classes of the training."""
         centres, labels = _known(self)
-        chosen = distinct(rng, size, self.pairs + 1, self.classes)
-        place = self._context(rng, size, self.burst)
+        chosen = distinct(rng, count, self.pairs + 1, self.classes)
+        place = self._context(rng, count, self.burst)
         context = np.take_along_axis(chosen, place, axis=1)
-        bursty = rng.random(size) < self.bursty
-        asked = np.where(bursty, chosen[:, 0], chosen[:, -1])
+        asked = np.where(rng.random(count) < bursty, chosen[:, 0], chosen[:, -1])
         both = centres[np.hstack([context, asked[:, None]])]
         return self._sequence(rng, both, labels[context]) | {"label": labels[asked]}
 
-    def _sequence(self, rng: np.random.Generator, centres: Reals, labels: Ints) -> Arrays:
+    def _sequence(self, rng: Rng, centres: Reals, labels: Ints) -> Arrays:
         return {"inputs": self._inputs(self._items(rng, centres), labels)}
 
     def in_weights(self) -> Arrays:
         """Test: a class of the training that is not in the context."""
-        rng = np.random.default_rng([self.seed, 2])
-        centres, labels = _known(self)
-        chosen = distinct(rng, self.items, self.pairs + 1, self.classes)
-        place = self._context(rng, self.items, self.burst)
-        context, asked = np.take_along_axis(chosen, place, axis=1), chosen[:, -1]
-        both = centres[np.hstack([context, asked[:, None]])]
-        return self._sequence(rng, both, labels[context]) | {"label": labels[asked]}
+        return _in_blocks(partial(self._seen, bursty=0.0), [self.seed, 2], self.items)
 
     def in_context(self, shots: int) -> Arrays:
         """Test: new classes with labels of their own; the asked one was shown ``shots`` times."""
-        rng = np.random.default_rng([self.seed, 3, shots])
-        n, kinds = self.items, self.pairs // shots
-        centres = rng.standard_normal((n, kinds, self.dim), dtype=np.float32)
+        return _in_blocks(partial(self._unseen, shots=shots), [self.seed, 3, shots], self.items)
+
+    def _unseen(self, rng: Rng, count: int, shots: int) -> Arrays:
+        """Sequences of new classes."""
+        kinds = self.pairs // shots
+        centres = rng.standard_normal((count, kinds, self.dim), dtype=np.float32)
         centres /= np.float32(np.sqrt(self.dim))
-        named = distinct(rng, n, kinds, self.labels)
-        place = self._context(rng, n, shots)
-        rows = np.arange(n)[:, None]
+        named = distinct(rng, count, kinds, self.labels)
+        place = self._context(rng, count, shots)
+        rows = np.arange(count)[:, None]
         shown = np.concatenate([centres[rows, place], centres[:, :1]], axis=1)
         return self._sequence(rng, shown, named[rows, place]) | {"label": named[:, 0]}
 

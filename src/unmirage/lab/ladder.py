@@ -10,10 +10,12 @@ import multiprocessing
 import os
 import queue
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,8 @@ def _begin(cores: Any, told: Any, ended: Any, gpu: bool, save_seconds: float | N
     global _told, _ended, _SAVE
     _told, _ended, _SAVE = told, ended, save_seconds
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told, and tells us
+    told.cancel_join_thread()  # a worker may end though nobody listens any more
+    threading.Thread(target=_follow, daemon=True).start()
     if gpu:
         return
     core = cores.get()
@@ -118,15 +122,20 @@ def _begin(cores: Any, told: Any, ended: Any, gpu: bool, save_seconds: float | N
     os.environ["JAX_PLATFORMS"] = "cpu"
 
 
+def _follow() -> None:
+    """End when the parent was killed: a worker that waits for work would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 def _work(rung: Rung, path: Path) -> Finished | None:
     """A worker's job; None where it was asked to stop."""
     from unmirage.lab.engine import Stopped
 
-    parent = multiprocessing.parent_process()
-
     def stop() -> bool:
-        # a parent that was killed wants nothing any more
-        return bool(_ended.is_set()) or (parent is not None and not parent.is_alive())
+        return bool(_ended.is_set())
 
     def tell(step: int, loss: float) -> None:
         _told.put((rung, step))
@@ -134,12 +143,20 @@ def _work(rung: Rung, path: Path) -> Finished | None:
     if stop():
         return None
     try:
-        return train_rung(rung, Folder(path), tell, stop, _SAVE)
+        with _writing(f"{rung.task} {rung.name}"):
+            return train_rung(rung, Folder(path), tell, stop, _SAVE)
     except Stopped:
         return None
+
+
+@contextmanager
+def _writing(what: str) -> Iterator[None]:
+    """A full disk and its like as an error with a mend."""
+    try:
+        yield
     except OSError as error:
         raise UnmirageError(
-            f"{rung.task} {rung.name} could not be written: {error}",
+            f"{what} could not be written: {error}",
             mend="make room and run the same command again: what is finished is kept",
         ) from error
 
@@ -191,7 +208,8 @@ def run(
     gpu = device == "gpu" or (device == "auto" and has_gpu())
     folder = Folder(out)
     with folder.locked():
-        plan = folder.plan(wanted, replace_run)
+        with _writing("run.json"):
+            plan = folder.plan(wanted, replace_run)
         done = {
             rung: Finished(rung, folder.records(rung), 0.0, resumed=True)
             for rung in plan
@@ -206,7 +224,8 @@ def run(
             cores = _cores()[: 1 if gpu else workers]
             for one in _share_out(waiting, plan, folder, cores, gpu, tell, save_seconds):
                 done[one.rung] = one
-        write_success(plan, folder)
+        with _writing("success.parquet"):
+            write_success(plan, folder)
     return [done[rung] for rung in plan]
 
 

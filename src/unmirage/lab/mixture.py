@@ -16,6 +16,7 @@ from unmirage.lab.tokens import DIGITS, Stratum, TokenTask, table, with_extras
 
 LETTERS = "abcdefghij"
 POOL = 30_000  # rows trained on, at most, a task
+RESERVE = 5_000  # rows held out, at most, a task; a fifth where there are few
 Rng = np.random.Generator
 
 
@@ -98,13 +99,12 @@ KINDS: dict[str, Kind] = {
 
 def mixture(seed: int = 0, items: int = 400, shots: int = 0, choices: int = 0) -> TokenTask:
     """Sixteen tasks on strings and numbers, equally often, one stratum each."""
-    if items < 1:
-        raise OptionError(f"{items} items", mend="ask for at least 1")
+    _check(items, RESERVE)
     parts = []
     for i, (name, kind) in enumerate(KINDS.items()):
         rng = np.random.default_rng([seed, 8, i])
-        arguments = list(dict.fromkeys(kind.draw(rng) for _ in range(POOL + items)))
-        held = min(items, len(arguments) // 5)
+        arguments = list(dict.fromkeys(kind.draw(rng) for _ in range(POOL + RESERVE)))
+        held = min(RESERVE, len(arguments) // 5)
         test, train = np.arange(held), np.arange(held, len(arguments))
         if name == "lookup":
             test = train = np.arange(len(arguments))
@@ -120,24 +120,20 @@ def mixture(seed: int = 0, items: int = 400, shots: int = 0, choices: int = 0) -
         f"{len(KINDS)} tasks on strings and numbers in one corpus. No test prompt was seen in "
         "training, but for lookup, which is memory."
     )
-    return with_extras(_wide(parts, vocab, seed, about), shots, choices)
+    return with_extras(table("mixture", vocab, parts, seed, about), shots, choices)
 
 
-def _wide(
-    parts: list[tuple[Stratum, list[str], list[str]]], vocab: str, seed: int, about: str
-) -> TokenTask:
-    """Prompts of a task may differ in length: filled up to one length first."""
-    wide = max(len(p) for _, prompts, _ in parts for p in prompts)
-    filled = [(s, [p.rjust(wide, "_") for p in prompts], t) for s, prompts, t in parts]
-    return table("mixture", vocab + "_", filled, seed, about)
+def _check(items: int, most: int) -> None:
+    if not 1 <= items <= most:
+        raise OptionError(f"{items} items of each task", mend=f"ask for 1 to {most}")
 
 
 def parity(
     seed: int = 0,
     items: int = 200,
     bits: int = 16,
-    quanta: int = 16,
-    order: int = 3,
+    quanta: int = 12,
+    order: int = 2,
     decay: str = "1.2",
     shots: int = 0,
     choices: int = 2,
@@ -148,21 +144,26 @@ def parity(
     proportional to i^-decay of the training: each is learnt or not, a quantum.
     """
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-    if not (1 <= order <= bits <= 60 and 1 <= quanta <= len(alphabet) and items >= 1):
-        what = f"{quanta} parities of {order} of {bits} bits, {items} items"
-        raise OptionError(what, mend=f"order <= bits <= 60, quanta from 1 to {len(alphabet)}")
+    if not (1 <= order <= bits and 3 <= bits <= 60 and 1 <= quanta <= len(alphabet)):
+        raise OptionError(
+            f"{quanta} parities of {order} of {bits} bits",
+            mend=f"order <= bits, bits from 3 to 60, quanta from 1 to {len(alphabet)}",
+        )
+    _check(items, min(RESERVE, 2**bits // 5))
     try:
         power = float(decay)
     except ValueError:
-        raise OptionError(f"decay {decay!r} is no number", mend="decay=1.2") from None
+        power = np.nan
+    if not abs(power) <= 10:
+        raise OptionError(f"decay {decay!r}", mend="a number from -10 to 10: decay=1.2")
     parts = []
     for i in range(quanta):
         rng = np.random.default_rng([seed, 9, i])
         chosen = rng.choice(bits, order, replace=False)
-        drawn = rng.integers(0, 2**bits, POOL + items)
+        drawn = rng.integers(0, 2**bits, POOL + RESERVE)
         numbers = drawn[np.sort(np.unique(drawn, return_index=True)[1])]
         table_ = (numbers[:, None] >> np.arange(bits)) & 1
-        held = min(items, len(numbers) // 5)
+        held = min(RESERVE, len(numbers) // 5)
         spelt = ["".join(row) for row in table_.astype(str)]
         right = table_[:, chosen].sum(axis=1) % 2
         parts.append(
@@ -171,7 +172,7 @@ def parity(
                     f"parity-{i + 1:02d}",
                     None,
                     np.arange(held, len(numbers)),
-                    np.arange(held),
+                    np.arange(min(items, held)),
                     1,
                     float((i + 1) ** -power),
                 ),

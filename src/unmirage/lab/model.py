@@ -32,14 +32,11 @@ class Shape:
     d_model: int  # D, a multiple of heads
     layers: int = 1
     heads: int = 4  # H
-    norm: str = "rms"  # "rms": x / rms(x); "layer": the mean is taken off first, as GPT-2 does
     features: int = 0  # F numbers at each position; 0 = token ids
 
     def __post_init__(self) -> None:
         if min(self.vocab, self.prompt, self.target, self.d_model, self.layers, self.heads) < 1:
             raise OptionError(f"every size must be at least 1: {self}")
-        if self.norm not in ("rms", "layer"):
-            raise OptionError(f"no norm is named {self.norm!r}", mend="use rms or layer")
         if self.d_model % self.heads:
             raise OptionError(
                 f"d_model {self.d_model} is not a multiple of {self.heads} heads",
@@ -95,10 +92,9 @@ def init(key: Array, shape: Shape) -> Params:
     }
 
 
-def normalise(x: Array, norm: str = "rms") -> Array:
-    """x / rms(x) over the last axis; for "layer" of x - mean(x)."""
-    if norm == "layer":
-        x = x - jnp.mean(x, axis=-1, keepdims=True)
+def normalise(x: Array) -> Array:
+    """(x - mean) / standard deviation over the last axis: GPT-2's norm without gain and bias."""
+    x = x - jnp.mean(x, axis=-1, keepdims=True)
     return x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + EPSILON)
 
 
@@ -133,10 +129,10 @@ def logits(params: Params, inputs: Array, shape: Shape) -> Array:
     last = shape.layers - 1
     for i, layer in enumerate(params["layers"]):
         first = shape.prompt - 1 if i == last else 0
-        x = x[:, first:] + attend(layer, normalise(x, shape.norm), shape.heads, first)
-        x = x + jax.nn.relu(normalise(x, shape.norm) @ layer["up"]) @ layer["down"]
+        x = x[:, first:] + attend(layer, normalise(x), shape.heads, first)
+        x = x + jax.nn.relu(normalise(x) @ layer["up"]) @ layer["down"]
     unembed: Array = params["unembed"]
-    return normalise(x, shape.norm) @ unembed
+    return normalise(x) @ unembed
 
 
 def log_probs(params: Params, inputs: Array, shape: Shape) -> Array:

@@ -13,8 +13,12 @@ from unmirage.errors import OptionError
 VERSION = 2
 #: steps of one compiled loop; recorded steps are multiples of it
 SEGMENT = 100
-#: task options that change what is asked of a trained model, and not its training
-ASKED = ("items", "choices")
+
+
+def asked_only(task: str) -> tuple[str, ...]:
+    """Options of a task that change what is asked of a trained model, and not its training."""
+    # recall asks what it trains on
+    return ("choices",) if task == "recall" else ("items", "choices")
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,6 @@ class Recipe:
     warmup: int = 100  # steps
     layers: int = 1
     heads: int = 4
-    norm: str = "layer"
     clip: float = 0.0  # largest norm of a gradient; 0 = no limit
     checkpoints: int = 1  # recorded for each doubling of the steps, the last step always
 
@@ -45,12 +48,13 @@ class Recipe:
         """The steps that are recorded: a log grid and the last step.
 
         >>> Recipe(steps=1000).grid()
-        (100, 200, 400, 800, 1000)
+        (100, 200, 400, 1000)
         """
         found, i = {self.steps}, 0
         # a checkpoint close to the last one tells nothing
-        while SEGMENT * 2 ** (i / self.checkpoints) <= self.steps / 2 ** (0.5 / self.checkpoints):
-            found.add(round(2 ** (i / self.checkpoints)) * SEGMENT)
+        most = self.steps / 2 ** (0.5 / self.checkpoints)
+        while (step := round(2 ** (i / self.checkpoints)) * SEGMENT) <= most:
+            found.add(step)
             i += 1
         return tuple(sorted(found))
 
@@ -73,7 +77,7 @@ class Rung:
 
     def trained(self) -> str:
         """Changes with all that training depends on: 12 hexadecimal digits."""
-        kept = tuple((k, v) for k, v in self.options if k not in ASKED or self.task == "recall")
+        kept = tuple((k, v) for k, v in self.options if k not in asked_only(self.task))
         return _hash({**asdict(self), "options": kept})
 
     def asked(self) -> str:

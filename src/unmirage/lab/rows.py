@@ -20,7 +20,7 @@ from unmirage.lab.incontext import Arrays, LabelTask, RegressionTask, least_squa
 from unmirage.lab.model import Params, Shape
 from unmirage.lab.recipe import Rung
 from unmirage.lab.tasks import Task
-from unmirage.lab.tokens import Stratum, TokenTask
+from unmirage.lab.tokens import TokenTask
 
 Asked = Callable[[Params, Any, Shape], Any]
 
@@ -139,11 +139,6 @@ def _token_items(task: TokenTask, params: Params, shape: Shape) -> pl.DataFrame:
         pl.Series("choice_logprobs", _tidy(summed).tolist(), dtype=pl.List(pl.Float64)),
         pl.Series("target_index", place, dtype=pl.Int64),
     )
-
-
-def _label(stratum: Stratum) -> str:
-    """multiplication, or multiplication-2x3."""
-    return "-".join([stratum.task, *(stratum.subtask or "").split(" ")[:1]]).rstrip("-")
 
 
 def _label_items(task: LabelTask, params: Params, shape: Shape) -> pl.DataFrame:

@@ -23,6 +23,7 @@ Bytes = NDArray[np.uint8]
 DIGITS = "0123456789"
 FILLER = "_"
 BETWEEN = ";"  # between the examples of a few-shot prompt
+BLOCK = 1000  # test items drawn for at once, so that fewer are given the same as the first of more
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,27 +141,23 @@ class TokenTask:
         """Multiple choice: the options of each test item (S, K, L), and the right one's place (S,).
 
         Wrong options are targets of other items of the stratum, all different.
-
-        Raises:
-            OptionError: a stratum has fewer than K different targets.
         """
         found, places = [], []
         for i, s in enumerate(self.strata):
-            rng = np.random.default_rng([self.seed, 6, i])
-            right, pool = self.targets[s.test], np.unique(self.targets[s.train], axis=0)
-            if len(pool) < self.choices:
-                raise OptionError(
-                    f"{s.subtask or s.task} has only {len(pool)} different targets",
-                    mend=f"ask for at most {len(pool)} choices",
-                )
-            drawn = pool[distinct(rng, len(right), self.choices, len(pool))]
-            same = (drawn == right[:, None]).all(axis=-1)
-            # all that differ first; one too many were drawn, in case one is the right one
-            wrong = np.take_along_axis(drawn, np.argsort(same, axis=1, kind="stable")[..., None], 1)
-            both = np.concatenate([right[:, None], wrong[:, :-1]], axis=1)
-            order = rng.permuted(np.tile(np.arange(self.choices), (len(right), 1)), axis=1)
-            found.append(np.take_along_axis(both, order[..., None], axis=1))
-            places.append(order.argmin(axis=1))
+            pool = np.unique(self.targets[s.train], axis=0)
+            for start in range(0, len(s.test), BLOCK):
+                rng = np.random.default_rng([self.seed, 6, i, start])
+                right = self.targets[s.test[start : start + BLOCK]]
+                n = len(right)
+                drawn = pool[distinct(rng, BLOCK, self.choices, len(pool))[:n]]
+                same = (drawn == right[:, None]).all(axis=-1)
+                # all that differ first; one too many were drawn, in case one is the right one
+                differ = np.argsort(same, axis=1, kind="stable")[..., None]
+                wrong = np.take_along_axis(drawn, differ, axis=1)[:, :-1]
+                both = np.concatenate([right[:, None], wrong], axis=1)
+                order = rng.permuted(np.tile(np.arange(self.choices), (BLOCK, 1)), axis=1)[:n]
+                found.append(np.take_along_axis(both, order[..., None], axis=1))
+                places.append(order.argmin(axis=1))
         return np.concatenate(found), np.concatenate(places)
 
 
@@ -199,12 +196,19 @@ def with_extras(task: TokenTask, shots: int, choices: int) -> TokenTask:
     """The task with few-shot prompts, with options, or both.
 
     Raises:
-        OptionError: a negative number, or one option only.
+        OptionError: a negative number, one option only, or more than a stratum has targets.
     """
     if shots < 0 or choices < 0 or choices == 1:
         raise OptionError(
             f"shots {shots}, choices {choices}", mend="shots from 0 on, choices 0 or from 2 on"
         )
+    for s in task.strata if choices else ():
+        different = len(np.unique(task.targets[s.train], axis=0))
+        if different < choices:
+            raise OptionError(
+                f"{s.subtask or s.task} has only {different} different targets",
+                mend=f"ask for at most {different} choices",
+            )
     if shots:
         task = replace(task, vocab=task.vocab + BETWEEN)
     return replace(task, shots=shots, choices=choices)
@@ -218,9 +222,11 @@ def table(
     about: str,
 ) -> TokenTask:
     """A task from the prompts and targets of each stratum; its rows count within the stratum."""
-    wide = max(len(prompts[0]) for _, prompts, _ in parts)
-    long = max(s.length for s, _, _ in parts)
-    if len(parts) > 1 and any(len(p[0]) < wide or s.length < long for s, p, _ in parts):
+    every = [prompt for _, prompts, _ in parts for prompt in prompts]
+    wide, long = max(map(len, every)), max(s.length for s, _, _ in parts)
+    if any(len(prompt) < wide or FILLER in prompt for prompt in every) or any(
+        s.length < long for s, _, _ in parts
+    ):
         vocab += FILLER
     strata, left, right, start = [], [], [], 0
     for s, prompts, targets in parts:

@@ -50,7 +50,7 @@ def chart(title: str, panels: Sequence[Panel], columns: int = 3) -> Any:
         legend=alt.Legend(title=None, orient="bottom", columns=8) if len(names) > 1 else None,
     )
     drawn = [_panel(alt, panel, colour) for panel in panels]
-    whole = alt.concat(*drawn, columns=columns, spacing=28)
+    whole = alt.concat(*drawn, columns=columns, spacing=28, align="all")
     heading = alt.TitleParams(text=text.shorten(title, 110), anchor="start", offset=12)
     return themed(whole.properties(title=heading, padding=16))
 
