@@ -99,7 +99,7 @@ class Folder:
 
         Raises:
             OptionError: the folder holds a run with other settings, or other things.
-        FileProblem: its run.json is damaged.
+            FileProblem: its run.json is damaged.
         """
         new = _settings(wanted)
         if not self.manifest.exists():
@@ -150,7 +150,8 @@ def _read(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text("utf-8"))
         if found["format"] != FORMAT or type(found["version"]) is not int:
             raise KeyError("format")
-        _rungs(found)
+        if found["version"] == VERSION:
+            _rungs(found)
     except (ValueError, KeyError, TypeError, AttributeError, OptionError) as error:
         raise FileProblem(
             f"it is no run of the lab, or damaged ({type(error).__name__}: {error})",
@@ -174,9 +175,9 @@ def _rungs(found: dict[str, Any]) -> list[Rung]:
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> str:
     """In words, the settings of the training in which two runs differ."""
-    said = []
     if old["version"] != new["version"]:
-        said.append(f"lab version {old['version']} there, {new['version']} now")
+        return f"lab version {old['version']} there, {new['version']} now"
+    said = []
     if set(old["tasks"]) != set(new["tasks"]):
         said.append(f"{', '.join(old['tasks'])} there, {', '.join(new['tasks'])} now")
     for task in sorted(set(old["tasks"]) & set(new["tasks"])):
@@ -214,7 +215,14 @@ def read_plan(path: str | Path) -> list[Rung]:
         raise FileProblem(
             "there is no run of the lab", file=str(path), mend="make one: unmirage lab run"
         )
-    return _rungs(_read(folder.manifest))
+    found = _read(folder.manifest)
+    if found["version"] != VERSION:
+        raise FileProblem(
+            f"the run is of lab version {found['version']}, this is {VERSION}",
+            file=str(folder.manifest),
+            mend="train it anew: unmirage lab run --replace",
+        )
+    return _rungs(found)
 
 
 def _take(descriptor: int) -> bool:

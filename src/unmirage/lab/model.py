@@ -98,24 +98,24 @@ def normalise(x: Array) -> Array:
     return x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + EPSILON)
 
 
+def times(x: Array, matrix: Array) -> Array:
+    """x @ matrix over the last axis, as one flat product: its gradient then needs no copies."""
+    flat: Array = x.reshape(-1, x.shape[-1]) @ matrix
+    return flat.reshape(*x.shape[:-1], matrix.shape[1])
+
+
 def attend(layer: Params, x: Array, heads: int, first: int) -> Array:
     """Causal self-attention of the positions from ``first`` on: (B, T, D) -> (B, T - first, D)."""
     b, t, d = x.shape
     width = d // heads
-    q, k, v = (
-        part.reshape(b, -1, heads, width)
-        for part in (
-            x[:, first:] @ layer["qkv"][:, :d],
-            x @ layer["qkv"][:, d : 2 * d],
-            x @ layer["qkv"][:, 2 * d :],
-        )
-    )
+    q = times(x[:, first:], layer["qkv"][:, :d]).reshape(b, t - first, heads, width)
+    kv = times(x, layer["qkv"][:, d:]).reshape(b, t, 2, heads, width)
+    k, v = kv[:, :, 0], kv[:, :, 1]
     scores = jnp.einsum("bqhw,bkhw->bhqk", q, k) / jnp.sqrt(width)
     causal = jnp.arange(first, t)[:, None] >= jnp.arange(t)[None, :]
     weights = jax.nn.softmax(jnp.where(causal, scores, -jnp.inf), axis=-1)
-    mixed: Array = jnp.einsum("bhqk,bkhw->bqhw", weights, v).reshape(b, t - first, d)
-    out: Array = layer["out"]
-    return mixed @ out
+    mixed = jnp.einsum("bhqk,bkhw->bqhw", weights, v).reshape(b, t - first, d)
+    return times(mixed, layer["out"])
 
 
 def logits(params: Params, inputs: Array, shape: Shape) -> Array:
@@ -125,14 +125,13 @@ def logits(params: Params, inputs: Array, shape: Shape) -> Array:
     positions, since nothing reads the others.
     """
     read: Array = params["token"]
-    x = (inputs @ read if shape.features else read[inputs]) + params["position"]
+    x = (times(inputs, read) if shape.features else read[inputs]) + params["position"]
     last = shape.layers - 1
     for i, layer in enumerate(params["layers"]):
         first = shape.prompt - 1 if i == last else 0
         x = x[:, first:] + attend(layer, normalise(x), shape.heads, first)
-        x = x + jax.nn.relu(normalise(x) @ layer["up"]) @ layer["down"]
-    unembed: Array = params["unembed"]
-    return normalise(x) @ unembed
+        x = x + times(jax.nn.relu(times(normalise(x), layer["up"])), layer["down"])
+    return times(normalise(x), params["unembed"])
 
 
 def log_probs(params: Params, inputs: Array, shape: Shape) -> Array:
