@@ -55,12 +55,14 @@ def shape_of(task: Task, rung: Rung) -> Shape:
 def optimiser(recipe: Recipe, d_model: int) -> optax.GradientTransformation:
     """Adam; the rate rises linearly over ``warmup`` steps and falls linearly to 0.
 
-    The peak is ``rate * min(1, (16 / D)^rate_power)``; a gradient longer than ``clip`` is cut.
+    The peak is ``rate * min(1, (16 / D)^rate_power)``; a gradient longer than ``clip`` is cut;
+    ``decay`` makes it AdamW.
     """
     peak = recipe.rate * min(1.0, (16 / d_model) ** recipe.rate_power)
     rise = optax.linear_schedule(0.0, peak, recipe.warmup)
     fall = optax.linear_schedule(peak, 0.0, max(recipe.steps - recipe.warmup, 1))
-    adam = optax.adam(optax.join_schedules([rise, fall], [recipe.warmup]))
+    rate = optax.join_schedules([rise, fall], [recipe.warmup])
+    adam = optax.adamw(rate, weight_decay=recipe.decay) if recipe.decay else optax.adam(rate)
     if recipe.clip:
         return optax.chain(optax.clip_by_global_norm(recipe.clip), adam)
     return adam

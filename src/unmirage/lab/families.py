@@ -166,7 +166,7 @@ for _name, _family in {
         "products of two numbers, test pairs held out",
         4,
         64,
-        _TWO_LAYERS,
+        Recipe(steps=6000, layers=2, decay=1.0),
     ),
     "mixture": Family(
         "mixture",

@@ -33,6 +33,7 @@ class Recipe:
     layers: int = 1
     heads: int = 4
     clip: float = 0.0  # largest norm of a gradient; 0 = no limit
+    decay: float = 0.0  # of the weights, AdamW's: each step takes off rate * decay of them
     checkpoints: int = 1  # recorded for each doubling of the steps, the last step always
 
     def __post_init__(self) -> None:
@@ -40,8 +41,8 @@ class Recipe:
         for name in whole:
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)}", mend="at least 1")
-        if not self.rate > 0 or self.warmup < 0 or self.clip < 0:
-            what = f"rate {self.rate}, warmup {self.warmup}, clip {self.clip}"
+        if not self.rate > 0 or self.warmup < 0 or min(self.clip, self.decay) < 0:
+            what = f"rate {self.rate}, warmup {self.warmup}, clip {self.clip}, decay {self.decay}"
             raise OptionError(what, mend="a rate above 0, the others from 0 on")
 
     def grid(self) -> tuple[int, ...]:
