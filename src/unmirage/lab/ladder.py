@@ -104,12 +104,13 @@ def _fewer(rung: Rung, task: tasks.Task) -> tasks.Task:
 _told: Any = None  # the queue to the parent
 _ended: Any = None  # set when the run is to stop
 _SAVE: float | None = None
+_on_gpu = False
 
 
 def _begin(cores: Any, told: Any, ended: Any, gpu: bool, save_seconds: float | None) -> None:
     """Tie this worker to one core; must come before JAX is imported, which counts cores."""
-    global _told, _ended, _SAVE
-    _told, _ended, _SAVE = told, ended, save_seconds
+    global _told, _ended, _SAVE, _on_gpu
+    _told, _ended, _SAVE, _on_gpu = told, ended, save_seconds, gpu
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told, and tells us
     told.cancel_join_thread()  # a worker may end though nobody listens any more
     threading.Thread(target=_follow, daemon=True).start()
@@ -120,6 +121,15 @@ def _begin(cores: Any, told: Any, ended: Any, gpu: bool, save_seconds: float | N
         os.sched_setaffinity(0, {core})
     os.environ["XLA_FLAGS"] = ONE_THREAD
     os.environ["JAX_PLATFORMS"] = "cpu"
+
+
+def _require_gpu() -> None:
+    import jax
+
+    if jax.default_backend() == "cpu":
+        raise OptionError(
+            "JAX sees no GPU", mend="--device cpu, or a GPU and pip install 'jax[cuda12]'"
+        )
 
 
 def _follow() -> None:
@@ -142,6 +152,8 @@ def _work(rung: Rung, path: Path) -> Finished | None:
 
     if stop():
         return None
+    if _on_gpu:
+        _require_gpu()
     try:
         with _writing(f"{rung.task} {rung.name}"):
             return train_rung(rung, Folder(path), tell, stop, _SAVE)

@@ -134,14 +134,14 @@ def parity(
     bits: int = 16,
     quanta: int = 12,
     order: int = 2,
-    decay: str = "1.2",
+    power: str = "1.2",
     shots: int = 0,
     choices: int = 2,
 ) -> TokenTask:
     """Multitask sparse parity (Michaud et al. 2023, arXiv 2303.13506).
 
     Task i is the parity of ``order`` of ``bits`` random bits, chosen once; it makes up a share
-    proportional to i^-decay of the training: each is learnt or not, a quantum.
+    proportional to i^-power of the training: each is learnt or not, a quantum.
     """
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
     if not (1 <= order <= bits and 3 <= bits <= 60 and 1 <= quanta <= len(alphabet)):
@@ -151,11 +151,11 @@ def parity(
         )
     _check(items, min(RESERVE, 2**bits // 5))
     try:
-        power = float(decay)
+        exponent = float(power)
     except ValueError:
-        power = np.nan
-    if not abs(power) <= 10:
-        raise OptionError(f"decay {decay!r}", mend="a number from -10 to 10: decay=1.2")
+        exponent = np.nan
+    if not abs(exponent) <= 10:
+        raise OptionError(f"power {power!r}", mend="a number from -10 to 10: power=1.2")
     parts = []
     for i in range(quanta):
         rng = np.random.default_rng([seed, 9, i])
@@ -174,14 +174,14 @@ def parity(
                     np.arange(held, len(numbers)),
                     np.arange(min(items, held)),
                     1,
-                    float((i + 1) ** -power),
+                    float((i + 1) ** -exponent),
                 ),
                 [f"{alphabet[i]}{text}=" for text in spelt],
                 right.astype(str).tolist(),
             )
         )
     about = (
-        f"{quanta} parities of {order} of {bits} bits, the i-th with a share of i^-{power:g} of "
+        f"{quanta} parities of {order} of {bits} bits, the i-th with a share of i^-{exponent:g} of "
         "the training. No test prompt was seen in training."
     )
     task = table("parity", "01=" + alphabet[:quanta], parts, seed, about)
