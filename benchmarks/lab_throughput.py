@@ -486,7 +486,7 @@ def main() -> None:
     print("the two models agree: loss to 1e-5, gradients to 1e-4\n")
     print(
         "| parameters | D | ours, sequences/s | PyTorch, process per core | PyTorch, threads "
-        "| ratio | wanted | compile and first segment, s | ratio of a whole run | peak of a core, GFLOP/s "
+        "| ratio | wanted | compile and 1st segment, s | whole run | peak of a core, GFLOP/s "
         "| share of peak | PyTorch's way |\n|" + "---|" * 12
     )
     for d in SIZES:

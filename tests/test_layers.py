@@ -18,6 +18,17 @@ BELOW = {
     "curves": {"errors", "registry", "types", "records", "metrics"},
     "auditing": {"errors", "registry", "types", "records", "metrics", "curves"},
     "report": {"errors", "registry", "types", "records", "metrics", "curves", "auditing"},
+    "claims": {
+        "errors",
+        "registry",
+        "types",
+        "records",
+        "metrics",
+        "curves",
+        "auditing",
+        "report",
+        "lab",
+    },
     "lab": {"errors", "registry", "types", "records", "metrics", "examples"},
 }
 
