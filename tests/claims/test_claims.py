@@ -61,6 +61,10 @@ def smooth(slope: float = 0.35) -> dict[float, float]:
     return {n: float(np.exp(-((n / 3e4) ** -slope))) for n in WIDTHS}
 
 
+def _audit(frame: pl.DataFrame) -> unmirage.Audit:
+    return unmirage.audit(unmirage.read(frame), metric=metric.METRICS, draws=200)
+
+
 def test_independent_errors_fall_geometrically_and_their_rate_is_found() -> None:
     rates = {1e4: 0.6, 1e5: 0.8, 1e6: 0.95}
     claim = length.judge([answers(rates, lengths=(1, 2, 3, 4, 5, 6), items=2000)])
@@ -96,7 +100,7 @@ def test_lengths_of_different_difficulty_are_no_geometric_fall() -> None:
 
 def test_a_smooth_family_leaps_under_exact_match_alone() -> None:
     frame = answers(smooth(), lengths=(8,), items=1000)
-    claim = metric.judge([unmirage.audit(unmirage.read(frame), metric=metric.METRICS, draws=200)])
+    claim = metric.judge({"params": [_audit(frame)]})
     by = {row["metric"]: row for row in claim.table}
     assert by["exact match"]["looks like a jump"] == 1
     assert by["cross-entropy (nats per token)"]["looks like a jump"] == 0
@@ -108,7 +112,7 @@ def test_a_smooth_family_leaps_under_exact_match_alone() -> None:
 def test_a_step_of_the_loss_is_said_to_survive() -> None:
     rates = {n: 0.2 if n < 2e4 else 0.97 for n in WIDTHS}
     frame = answers(rates, lengths=(4,), items=1000)
-    claim = metric.judge([unmirage.audit(unmirage.read(frame), metric=metric.METRICS, draws=200)])
+    claim = metric.judge({"params": [_audit(frame)]})
     assert claim.answer != "as the article says"
     assert "sums 4 digits, seed 0" in claim.differs
 

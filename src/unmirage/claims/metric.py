@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -19,89 +19,121 @@ TITLES = {
 }
 
 
-def judge(audits: Sequence[Audit]) -> Claim:
-    """From audits of the families under the three metrics."""
-    judged = [j for a in audits for j in a.judgements if j.key.metric in METRICS]
-    by: dict[tuple[str, str], list[Judgement]] = defaultdict(list)
-    for j in judged:
-        by[j.key.family, j.key.metric].append(j)
-    table: list[dict[str, Cell]] = []
-    for (family, metric), group in sorted(
-        by.items(), key=lambda x: (x[0][0], METRICS.index(x[0][1]))
-    ):
-        verdicts = Counter(j.verdict for j in group)
-        table.append(
-            {
-                "family": family,
-                "metric": TITLES[metric],
-                "curves": len(group),
-                "looks like a jump": sum(map(looks_sharp, group)),
-                "median steepness": round(float(np.nanmedian([steepness(j) for j in group])), 2),
-                "verdicts": ", ".join(f"{n} {v}" for v, n in sorted(verdicts.items())),
-            }
-        )
-    share = {m: _share(judged, m) for m in METRICS}
-    sharper = _sharper(judged)
-    explained = [j for j in judged if j.key.metric == "exact_match" and "metric" in j.explained_by]
+AXES = {"params": "scale", "step": "training step"}
+
+
+def judge(audits: Mapping[str, Sequence[Audit]]) -> Claim:
+    """From audits of the families under the three metrics, by the axis they run along."""
+    judged = {
+        axis: [j for a in found for j in a.judgements if j.key.metric in METRICS]
+        for axis, found in audits.items()
+    }
+    every = [j for group in judged.values() for j in group]
+    exact, loss = _share(every, "exact_match"), _share(every, "cross_entropy")
+    explained = [j for j in every if j.key.metric == "exact_match" and "metric" in j.explained_by]
     answer: Answer = "not here"
-    if share["exact_match"] >= 0.5 and share["cross_entropy"] <= 0.25:
+    if exact >= 0.5 and loss <= 0.25:
         answer = "as the article says"
-    elif share["exact_match"] > share["cross_entropy"] or sharper > 0.5:
+    elif exact > loss:
         answer = "in part"
-    survive = sorted(
-        {
-            f"{j.key.family.removeprefix('lab-')} {_where(j)}"
-            for j in judged
-            if j.verdict == "survives"
-        }
-    )
-    ours = (
-        f"Exact match looks like a jump in {100 * share['exact_match']:.0f} % of the curves, token "
-        f"edit distance of the same outputs in {100 * share['edit_distance']:.0f} %, cross-entropy "
-        f"in {100 * share['cross_entropy']:.0f} %; exact match is the steepest of the three in "
-        f"{100 * sharper:.0f} %. {len(explained)} exact-match curves are judged a mirage of the "
-        "metric."
-    )
-    differs = "No curve survives under a linear metric."
-    if survive:
-        differs = (
-            f"Real breaks, not made by the metric, are found in: {'; '.join(survive)}. There a "
-            "digit position, or a whole skill, is learnt between two sizes or not at all, and the "
-            "loss of that position leaps too."
-        )
+    ours = " ".join(_said(AXES[axis], group) for axis, group in judged.items())
     return Claim(
         "P1",
         "Accuracy leaps, edit distance and loss are smooth, on the same outputs",
         "Fig. 3: GPT-3 models, two-digit products and four-digit sums: sharp under accuracy of "
         "4- and 5-token answers, smooth under token edit distance.",
         answer,
-        ours,
-        differs,
-        table,
-        _panels(judged),
+        f"{ours} {len(explained)} exact-match curves are judged a mirage of the metric.",
+        _differs(every),
+        _table(judged),
+        _panels(judged.get("params", [])),
     )
 
 
+def _said(axis: str, judged: list[Judgement]) -> str:
+    """One axis in a sentence."""
+    parts = []
+    for metric in METRICS:
+        group = [j for j in judged if j.key.metric == metric]
+        parts.append(f"{TITLES[metric]} in {sum(map(looks_sharp, group))} of {len(group)}")
+    return (
+        f"Along {axis} a jump is seen under {', '.join(parts)} curves; exact match is the steepest "
+        f"of the three for {100 * _steepest(judged):.0f} %."
+    )
+
+
+def _differs(judged: list[Judgement]) -> str:
+    """Real breaks, and families in which exact match does not leap."""
+    said = []
+    breaks = sorted({f"{_family(j)} {_where(j)}" for j in judged if j.verdict == "survives"})
+    if breaks:
+        said.append(
+            f"Real breaks, which no metric makes: {'; '.join(breaks)}: a digit position, or a "
+            "whole skill, is learnt between two sizes or steps, or not at all, and the loss leaps "
+            "too."
+        )
+    for family in dict.fromkeys(_family(j) for j in judged):
+        mine = [j for j in judged if _family(j) == family and j.curve.scale_name == "params"]
+        exact = [j for j in mine if j.key.metric == "exact_match"]
+        if exact and not any(map(looks_sharp, exact)):
+            first = float(np.mean([j.curve.score[0] for j in exact]))
+            said.append(
+                f"{family.capitalize()}: exact match rises too early to look like a jump along "
+                f"scale; the smallest model is right on {number(100 * first)} % already."
+            )
+    return " ".join(said) or "No curve survives under a linear metric."
+
+
+def _table(judged: Mapping[str, list[Judgement]]) -> list[dict[str, Cell]]:
+    """One row for each axis, family and metric."""
+    by: dict[tuple[str, str, int], list[Judgement]] = defaultdict(list)
+    for axis, group in judged.items():
+        for j in group:
+            by[AXES[axis], _family(j), METRICS.index(j.key.metric)].append(j)
+    rows: list[dict[str, Cell]] = []
+    for (axis, family, metric), group in sorted(by.items()):
+        verdicts = Counter(j.verdict for j in group)
+        rows.append(
+            {
+                "along": axis,
+                "family": family,
+                "metric": TITLES[METRICS[metric]],
+                "curves": len(group),
+                "looks like a jump": sum(map(looks_sharp, group)),
+                "median steepness": round(float(np.nanmedian([steepness(j) for j in group])), 2),
+                "verdicts": ", ".join(f"{n} {v}" for v, n in sorted(verdicts.items())),
+            }
+        )
+    return rows
+
+
 def _share(judged: list[Judgement], metric: str) -> float:
+    """Share of the curves of a metric that look like a jump."""
     group = [j for j in judged if j.key.metric == metric]
     return sum(map(looks_sharp, group)) / len(group) if group else float("nan")
 
 
-def _sharper(judged: list[Judgement]) -> float:
+def _steepest(judged: list[Judgement]) -> float:
     """Share of (family, setting) in which exact match is the steepest of the three."""
     found: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     for j in judged:
-        found[j.key.family, _where(j)][j.key.metric] = steepness(j)
+        found[j.key.family, str(j.key.settings)][j.key.metric] = steepness(j)
     whole = [d for d in found.values() if len(d) == len(METRICS)]
     best = [max(d, key=lambda m: d[m]) == "exact_match" for d in whole]
     return sum(best) / len(best) if best else float("nan")
 
 
+def _family(j: Judgement) -> str:
+    return j.key.family.removeprefix("lab-")
+
+
 def _where(j: Judgement) -> str:
-    settings = {k: v for k, v in j.key.settings if k in ("subtask", "seed")}
-    return ", ".join(
-        f"{k} {v}" if k == "seed" else v for k, v in sorted(settings.items(), reverse=True)
-    )
+    """The stratum, the seed and, along the training, the model."""
+    settings = dict(j.key.settings)
+    parts = [settings.get("subtask"), settings.get("lineage"), f"seed {settings.get('seed')}"]
+    if parts[1]:
+        parts = [parts[0], f"{parts[1]} along training"]
+    return ", ".join(p for p in parts if p)
 
 
 def _panels(judged: list[Judgement]) -> list[Panel]:
@@ -128,7 +160,7 @@ def _panels(judged: list[Judgement]) -> list[Panel]:
             ]
             panels.append(
                 Panel(
-                    f"{family.removeprefix('lab-')} {strata[-1]}".strip(),
+                    f"{_family(shown[0])} {strata[-1]}".strip(),
                     "the same outputs of the same models",
                     "parameters",
                     TITLES[metric],
@@ -136,6 +168,3 @@ def _panels(judged: list[Judgement]) -> list[Panel]:
                 )
             )
     return panels
-
-
-__all__ = ["METRICS", "judge", "number"]

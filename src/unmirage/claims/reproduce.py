@@ -29,6 +29,9 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "P11": ("icl",),
 }
 
+#: tokens from which on an answer counts as long (the article's leaps are of 4 and 5)
+LONG = 4
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -85,7 +88,13 @@ def _judge(
 ) -> Claim:
     mine = [frames[run] for run in NEEDS[name]]
     if name == "P1":
-        return metric.judge([_audit(last_step(f), metric.METRICS, settings) for f in mine])
+        long = [f.filter(pl.col("targets").list.first().str.len_chars() >= LONG) for f in mine]
+        return metric.judge(
+            {
+                "params": [_audit(last_step(f), metric.METRICS, settings) for f in long],
+                "step": [_audit(_largest(f), metric.METRICS, settings, "step") for f in long],
+            }
+        )
     if name == "P2":
         return resolution.judge(mine, settings.draws, settings.seed)
     if name == "P3":
@@ -105,6 +114,14 @@ def _audit(
 ) -> Audit:
     frame = frame.select(c for c in frame.columns if frame[c].null_count() < len(frame))
     return audit(read(frame), metric=metrics, scale=scale, draws=settings.draws, seed=settings.seed)
+
+
+def _largest(frame: pl.DataFrame) -> pl.DataFrame:
+    """The largest size, at every recorded step; of the items that every step was asked."""
+    mine = frame.filter(pl.col("params") == pl.col("params").max())
+    steps = pl.col("step").n_unique()
+    asked = steps.over("model", "task", "subtask", "item") == steps.over("model")
+    return mine.filter(asked)
 
 
 def _longest_context(frame: pl.DataFrame) -> pl.DataFrame:

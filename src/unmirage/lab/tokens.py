@@ -128,7 +128,7 @@ class TokenTask:
         >>> import unmirage.lab.arithmetic as arithmetic
         >>> task = arithmetic.addition(digits="1", items=2, shots=1)
         >>> task.text(task.sequences(task.asked)[0])[:9]
-        '2+6=08;7+'
+        '9+3=12;7+'
         """
         both = np.concatenate([self.prompts, self.targets], axis=1)
         if not self.shots:

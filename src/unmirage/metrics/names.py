@@ -92,6 +92,7 @@ _OTHERS: tuple[tuple[Facts, tuple[str, ...]], ...] = (
     (_share("iou", "intersection over union"), ("miou",)),
     (_share("auc", "area under the ROC curve"), ("auroc", "roc_auc")),
     (_share("pass_rate", "pass rate"), ("success_rate", "solve_rate")),
+    (_share("seed_success", "share of seeds that succeed", binary=True), ()),
     (_within("mcc", "Matthews correlation"), ("matthews_correlation", "matthews_corrcoef")),
     (_within("pearson", "Pearson correlation"), ("pearsonr",)),
     (_within("spearman", "Spearman correlation"), ("spearmanr",)),
