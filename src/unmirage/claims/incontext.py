@@ -15,6 +15,7 @@ from unmirage.types import Audit, Judgement
 
 AXES = {"params": "scale", "shots": "number of examples", "step": "training step"}
 METRICS = ("accuracy", "cross_entropy", "squared_error")
+YARDSTICKS = ("least squares", "best possible")
 
 
 def judge(audits: Mapping[str, Audit], frame: pl.DataFrame, tasks: Sequence[object]) -> Claim:
@@ -97,7 +98,8 @@ def _number_panels(frame: pl.DataFrame, tasks: Sequence[object]) -> list[Panel]:
     most = int(by.select(pl.col("shots").max()).item())
     along = _mean(frame.filter(pl.col("shots") == most), ["params", "step"], "score")
     points = [Point(k + 1, s, number(p)) for p, k, s in by.iter_rows()]
-    points += [Point(k + 1, s, "least squares") for k, s in _yardstick(tasks).items()]
+    for name, errors in _yardsticks(tasks).items():
+        points += [Point(k + 1, s, name) for k, s in errors.items()]
     few = (1, 4, most)
     scaled = [Point(p, s, f"{k} examples") for p, k, s in by.iter_rows() if k in few]
     stepped = [Point(t, s, number(p)) for p, t, s in along.iter_rows()]
@@ -110,7 +112,7 @@ def _number_panels(frame: pl.DataFrame, tasks: Sequence[object]) -> list[Panel]:
             "squared error",
             tuple(points),
             log_y=True,
-            dashed=("least squares",),
+            dashed=YARDSTICKS,
         )
 
     return [
@@ -141,13 +143,17 @@ def _mean(frame: pl.DataFrame, by: list[str], column: str) -> pl.DataFrame:
     return frame.group_by(by).agg(pl.col(column).mean()).sort(by)
 
 
-def _yardstick(tasks: Sequence[object]) -> dict[int, float]:
-    """Squared error of least squares on the test sequences, by number of examples."""
+def _yardsticks(tasks: Sequence[object]) -> dict[str, dict[int, float]]:
+    """Squared error on the test sequences, by number of examples: least squares, which fails
+    where examples are as many as dimensions, and ridge regression that knows the noise."""
     task = next((t for t in tasks if isinstance(t, RegressionTask)), None)
     if task is None:
         return {}
     arrays = task.test()
     inputs = np.asarray(arrays["inputs"], dtype=np.float32)
     true = np.asarray(arrays["values"], dtype=np.float64)
-    error = ((least_squares(inputs) - true) ** 2).mean(axis=0)
-    return {k: float(error[k]) for k in shots_asked(task.shots)}
+    found = {}
+    for name, ridge in zip(YARDSTICKS, (0.0, task.noise**2 * task.dim), strict=True):
+        error = ((least_squares(inputs, ridge) - true) ** 2).mean(axis=0)
+        found[name] = {k: float(error[k]) for k in shots_asked(task.shots)}
+    return found

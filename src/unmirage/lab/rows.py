@@ -182,7 +182,7 @@ def _labels_of(
 
 def _number_items(task: RegressionTask, params: Params, shape: Shape) -> pl.DataFrame:
     """One row for each sequence, number of shots and score: the squared error, and by how much it
-    exceeds that of least squares on the same examples."""
+    exceeds that of ridge regression on the same examples, the best possible predictor."""
     arrays = task.test()
     inputs, true = arrays["inputs"].astype(np.float32), arrays["values"].astype(np.float64)
     guess = np.asarray(_chunked(objective.numbers, params, inputs, shape)[0]).astype(np.float64)
