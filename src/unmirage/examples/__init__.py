@@ -6,8 +6,8 @@ They are the default ladders of ``unmirage lab run``, after their last step:
   Exact match rises late and sharply (0.003, 0.01, 0.15, 0.68, 0.83 at widths 16, 24, 40, 60, 96 of
   seed 0), the teacher-forced cross-entropy of the same models gradually (1.92, 1.65, 0.96, 0.23,
   0.11 nats): a mirage of the metric.
-- ``multiplication``: products of two 2-digit numbers, test pairs held out; 8 sizes, 3 seeds. Gradual
-  under either metric.
+- ``multiplication``: products of two 2-digit numbers, test pairs held out; 8 sizes, 3 seeds.
+  Gradual under either metric.
 - ``addition``: sums of two 3-digit numbers, test pairs held out; 8 sizes, 6 seeds. A digit position
   is learnt between two sizes or not at all, and which size it is differs between the seeds: at
   width 8 exact match is 0.02, 0.11, 0.65, 0.89, 0.93 and 0.95. Real breaks, bimodal over seeds.
