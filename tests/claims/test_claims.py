@@ -98,6 +98,25 @@ def test_lengths_of_different_difficulty_are_no_geometric_fall() -> None:
     assert "sums" in claim.differs
 
 
+def test_answers_known_to_the_end_are_said_to_level_off() -> None:
+    rng = np.random.default_rng(0)
+    frame = answers({1e5: 0.5}, lengths=(2, 4, 6, 8), items=2000)
+    first = rng.random(frame.height) < 0.4  # the first token decides, the rest follows
+    flags = [
+        [bool(f)] + [True] * (len(t[0]) - 1) for f, t in zip(first, frame["targets"], strict=True)
+    ]
+    output = [t[0] if f else "x" + t[0][1:] for f, t in zip(first, frame["targets"], strict=True)]
+    frame = frame.with_columns(
+        pl.Series("token_correct", flags), pl.Series("output", output, dtype=pl.String)
+    )
+    claim = length.judge([frame])
+    [row] = claim.table
+    assert row["first token right"] == pytest.approx(0.4, abs=0.05)
+    assert row["last token right"] == 1.0
+    assert row["exact over independent"] == pytest.approx(1.0, abs=0.05)
+    assert "levels off" in claim.differs
+
+
 def test_a_smooth_family_leaps_under_exact_match_alone() -> None:
     frame = answers(smooth(), lengths=(8,), items=1000)
     claim = metric.judge({"params": [_audit(frame)]})

@@ -81,6 +81,13 @@ def _differs(judged: list[Judgement]) -> str:
                 f"{family.capitalize()}: exact match rises too early to look like a jump along "
                 f"scale; the smallest model is right on {number(100 * first)} % already."
             )
+        edit, loss = (_share(mine, m) for m in ("edit_distance", "cross_entropy"))
+        if edit >= 0.5 > loss:
+            said.append(
+                f"{family.capitalize()}: token edit distance leaps too where the loss does not. It "
+                "is free-running: answers are generated, and an early wrong token spoils the later "
+                "ones, which the loss, given the true tokens, does not see."
+            )
     return " ".join(said) or "No curve survives under a linear metric."
 
 

@@ -24,8 +24,8 @@ from unmirage.types import Audit
 #: which runs each claim needs
 NEEDS: dict[str, tuple[str, ...]] = {
     "P1": ("multiplication", "addition", "recall"),
-    "P2": ("multiplication", "addition"),
-    "P3": ("recall", "addition"),
+    "P2": ("multiplication", "addition", "addition-4"),
+    "P3": ("recall", "addition-2-6"),
     "P11": ("icl",),
 }
 
@@ -98,7 +98,7 @@ def _judge(
     if name == "P2":
         return resolution.judge(mine, settings.draws, settings.seed)
     if name == "P3":
-        return length.judge([f for f in mine if f["subtask"].n_unique() > 1])
+        return length.judge(mine)
     made = [tasks.make(task, seed, dict(options)) for task, seed, options in learnt["icl"]]
     by_step = _longest_context(mine[0])
     audits = {

@@ -31,6 +31,8 @@ class Run:
 RUNS: dict[str, Run] = {
     "multiplication": Run("multiplication", {"items": "1620"}),
     "addition": Run("addition", {"items": "10000"}),
+    "addition-4": Run("addition", {"digits": "4", "items": "10000"}, seeds=3),
+    "addition-2-6": Run("addition", {"digits": "2-6"}, seeds=2),
     "recall": Run("recall", {"length": "1-8"}, seeds=2),
     "icl": Run("icl"),
 }
