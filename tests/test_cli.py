@@ -12,10 +12,11 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+import unmirage
 import unmirage.auditing
 import unmirage.records
 from unmirage import cli
-from unmirage.errors import ColumnError
+from unmirage.errors import ColumnError, FileProblem
 
 HERE = Path(__file__).parent
 DOC = HERE.parent / "docs" / "cli.md"
@@ -207,20 +208,187 @@ def test_every_option_is_in_the_document():
         assert all(f"{option.rstrip('.,;')}" in text for option in options)
 
 
-def test_help_needs_no_drawing():
+def test_every_command_is_in_the_document():
+    named = {(c.name,) for c in cli.app.registered_commands} - {(None,)}
+    named |= {(c.callback.__name__,) for c in cli.app.registered_commands if c.name is None}
+    lab = cli.lab.app.registered_commands
+    named |= {("lab",), *(("lab", c.name or c.callback.__name__) for c in lab)}
+    assert named == {tuple(arguments) for arguments in COMMANDS if arguments}
+
+
+def without(modules, code):
+    """What a new process prints in which these modules cannot be imported, and has not drawn."""
     code = (
-        "import sys; sys.modules['unmirage'] = type(sys)('unmirage'); "
-        f"sys.modules['unmirage'].__path__ = {[str(Path(cli.__file__).parent)]!r}; "
-        "import unmirage.cli; "
+        "import sys\n"
+        f"sys.modules.update(dict.fromkeys({modules!r}))\n"
+        f"{code}\n"
         "print([m for m in ('polars', 'scipy', 'altair', 'jinja2') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    return done.stdout.strip().split("\n")
+
+
+def test_help_needs_no_drawing_and_no_extra():
+    code = (
+        "sys.modules['unmirage'] = type(sys)('unmirage')\n"
+        f"sys.modules['unmirage'].__path__ = {[str(Path(unmirage.__file__).parent)]!r}\n"
+        "import unmirage.cli"
+    )
+    assert without(("jax", "optax", "safetensors"), code)[-1] == "[]"
+
+
+def test_the_families_are_listed_without_the_extra():
+    code = (
+        "from typer.testing import CliRunner\n"
+        "from unmirage.cli import app\n"
+        "for words in (['lab', '--help'], ['lab', 'list'], ['lab', 'run', '--help']):\n"
+        "    done = CliRunner().invoke(app, words)\n"
+        "    assert done.exit_code == 0, done.output\n"
+    )
+    assert without(("jax", "optax", "safetensors"), code)
+
+
+# ---------------------------------------------------------------- lab
+
+
+@pytest.fixture
+def ladder(monkeypatch):
+    """The lab without its training: what it was asked."""
+    from unmirage.lab import ladder
+
+    seen = SimpleNamespace(plan=None, out=None, how=None, fail=None)
+
+    def ran(plan, out, **how):
+        seen.plan, seen.out, seen.how = plan, out, how
+        how["tell"](ladder.Progress(0.5))
+        how["tell"](ladder.Progress(1.0, "[1/1] recall d4 seed0: 1 parameters"))
+        if seen.fail:
+            raise seen.fail
+        return [ladder.Finished(one, out / "x.parquet", 30.0, False) for one in plan]
+
+    monkeypatch.setattr(ladder, "run", ran)
+    monkeypatch.setattr(ladder, "require_lab", lambda: None)
+    return seen
+
+
+def test_the_families_are_listed():
+    from unmirage.lab import families
+
+    done = run("lab", "list")
+    assert done.exit_code == 0, done.output
+    assert all(name in done.stdout for name in families.FAMILIES)
+    assert "8 sizes, widths 4 to 96 (192 to 110,592 parameters without" in done.stdout
+    rows = json.loads(run("lab", "list", "--json").stdout)
+    assert rows == families.table()
+
+
+def test_a_family_is_run_as_it_is_by_default(ladder, tmp_path):
+    from unmirage.lab.families import default_rungs
+
+    for name in ("recall", "icl"):
+        done = run("lab", "run", name, "--out", tmp_path / "run")
+        assert done.exit_code == 0, done.output
+        assert ladder.plan == default_rungs(name)
+    assert ladder.out == tmp_path / "run"
+    tell = ladder.how.pop("tell")
+    assert callable(tell)
+    assert ladder.how == {"workers": None, "device": "auto", "replace_run": False}
+    assert done.stdout == ""
+    assert "[1/1] recall d4 seed0" in done.stderr
+    assert f"rungs in {tmp_path / 'run'}, " in done.stderr
+    assert f"next: unmirage audit {tmp_path / 'run'} --html report.html" in done.stderr
+
+
+def test_options_reach_the_lab(ladder, tmp_path):
+    options = (
+        "--sizes 4,8 --seeds 2 --items 50 --shots 1 --choices 3 --set steps=200 --set rate=0.5 "
+        "--set digits=2 --workers 1 --device cpu --replace --quiet"
+    )
+    done = run("lab", "run", "addition", "--out", tmp_path, *options.split())
+    assert (done.exit_code, done.output) == (0, "")
+    assert [one.name for one in ladder.plan] == ["d4 seed0", "d4 seed1", "d8 seed0", "d8 seed1"]
+    one = ladder.plan[0]
+    assert (one.recipe.steps, one.recipe.rate) == (200, 0.5)
+    assert dict(one.options) == {"digits": "2", "items": 50, "shots": 1, "choices": 3}
+    assert (ladder.how["workers"], ladder.how["device"]) == (1, "cpu")
+    assert ladder.how["replace_run"] is True
+    run("lab", "run", "addition", "--out", tmp_path, "--sizes", "3", "--seeds", "1")
+    assert [one.d_model for one in ladder.plan] == [4, 12, 32]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["recal"], "did you mean 'recall'?"),
+        (["recall", "--sizes", "large"], "--sizes 4,8,16,32"),
+        (["recall", "--sizes", "0"], "at least 1"),
+        (["recall", "--sizes", "8,4"], "smallest first"),
+        (["recall", "--sizes", "4,6"], "no multiple of 4 heads"),
+        (["recall", "--sizes", "99"], "do not fit between widths 4 and 96"),
+        (["recall", "--set", "stepz=1"], "no setting 'stepz'"),
+        (["recall", "--set", "steps"], "is no NAME=VALUE"),
+        (["recall", "--set", "steps=few"], "a whole number is needed"),
+        (["recall", "--set", "steps=0"], "at least 1"),
+        (["recall", "--set", "items=5", "--items", "6"], "items is given twice"),
+        (["recall", "--set", "steps=5", "--set", "steps=6"], "gives steps twice"),
+        (["recall", "--choices", "1"], "choices 0 or from 2 on"),
+        (["addition", "--items", "1000000"], "addition holds out"),
+        (["icl-labels", "--shots", "3"], "no setting 'shots'"),
+    ],
+)
+def test_a_run_that_cannot_be_is_an_error_with_a_mend(ladder, tmp_path, arguments, words):
+    done = run("lab", "run", *arguments, "--out", tmp_path / "run")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: ")
+    assert words in done.stderr
+    assert "mend: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert ladder.plan is None
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_without_the_extra_is_an_error_with_a_mend(monkeypatch, tmp_path):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n == "jax" else find(n))
+    done = run("lab", "run", "recall", "--out", tmp_path / "run")
+    assert done.exit_code == 2
+    assert done.stderr == (
+        "error: the lab trains with JAX, and jax is not installed\n"
+        "  mend: pip install 'unmirage[lab]'\n"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_of_other_things_is_no_place_for_a_run(monkeypatch, tmp_path):
+    monkeypatch.setattr("unmirage.lab.ladder.require_lab", lambda: None)
+    (tmp_path / "thesis.tex").write_text("years")
+    done = run("lab", "run", "recall", "--sizes", "1", "--out", tmp_path)
+    assert done.exit_code == 2
+    assert "holds other things and no run of the lab\n  mend: use a new or an empty" in done.stderr
+
+
+def test_ctrl_c_is_told_to_scripts(ladder, tmp_path):
+    ladder.fail = KeyboardInterrupt()
+    done = run("lab", "run", "recall", "--out", tmp_path / "run")
+    assert done.exit_code == 130
+    assert "the same command goes on from here" in done.stderr
+
+
+def test_an_error_of_the_lab_is_one_clear_block(ladder, tmp_path):
+    ladder.fail = FileProblem("the checkpoint is damaged", file="a.safetensors", mend="remove it")
+    done = run("lab", "run", "recall", "--out", tmp_path / "run", "--quiet")
+    assert done.exit_code == 2
+    assert done.stderr == "error: a.safetensors: the checkpoint is damaged\n  mend: remove it\n"
+    again = run("lab", "run", "recall", "--out", tmp_path / "run", "--debug")
+    assert again.exception is ladder.fail
 
 
 # ---------------------------------------------------------------- the document
 
-COMMANDS = ([], ["audit"], ["demo"], ["metrics"])
+COMMANDS = (
+    *([], ["audit"], ["demo"], ["metrics"]),
+    *(["lab"], *(["lab", name] for name in ("list", "run", "export", "reproduce"))),
+)
 
 _TEXT = """# The command line
 

@@ -59,10 +59,37 @@ def test_imports_point_one_way(layer):
         assert not wrong, f"{file.relative_to(SOURCE)} imports {sorted(wrong)}"
 
 
+def test_every_layer_is_tested():
+    there = {p.stem for p in SOURCE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    assert there - {"__init__", "__main__"} == {*BELOW, "cli"}
+
+
 def test_nobody_imports_the_command_line():
     for file in SOURCE.rglob("*.py"):
-        if file.name not in ("cli.py", "__main__.py"):
+        if "cli" not in file.relative_to(SOURCE).parts and file.name != "__main__.py":
             assert "cli" not in imports(file), file
+
+
+#: the parts of the lab that are read before a worker starts, or without the extra
+PLAIN = (
+    *("tokens", "arithmetic", "mixture", "incontext", "tasks"),
+    *("recipe", "families", "folder", "ladder"),
+)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_the_lab_up_to_its_workers_needs_no_jax(name):
+    """A worker is tied to one core first, then imports JAX, which counts the cores."""
+    heavy = ("jax", "optax", "safetensors", *(f"unmirage.lab.{m}" for m in _with_jax()))
+    for node in ast.parse((SOURCE / "lab" / f"{name}.py").read_text()).body:
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+        assert not [n for n in names if n.startswith(heavy)]
+
+
+def _with_jax():
+    return {p.stem for p in (SOURCE / "lab").glob("*.py")} - {*PLAIN, "__init__"}
 
 
 def test_public_names():

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save as to_bytes
 
 from unmirage.errors import FileProblem
 
@@ -64,9 +64,10 @@ def save(path: Path, tree: Any, facts: Mapping[str, str]) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        save_file(arrays, unfinished, metadata={FORMAT: told})
+        # not its save_file, whose own temporary files a killed run would leave behind
+        unfinished.write_bytes(to_bytes(arrays, metadata={FORMAT: told}))
         os.replace(unfinished, path)
-    except SafetensorError as error:  # how safetensors tells of a full disk
+    except OSError as error:
         raise OSError(f"{path} cannot be written: {error}") from error
     finally:
         unfinished.unlink(missing_ok=True)
