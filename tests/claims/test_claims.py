@@ -149,7 +149,8 @@ def test_more_items_lift_the_floor_and_the_number_was_named_before() -> None:
             ratio = float(r["items needed, measured"] or 0) / float(r["items needed, predicted"])
             assert 0.1 < ratio < 10
     for r in rows:
-        k, n = int(r["right of 10,000"] or 0), 10_000
+        k, n = int(r["right of all"] or 0), 10_000
+        assert r["asked"] == n
         if k:
             assert r["items needed, measured"] == np.ceil(np.log(0.05) / np.log1p(-k / n))
 
@@ -173,11 +174,11 @@ def test_the_answer_on_in_context_learning_counts_what_the_audit_says() -> None:
     [row] = claim.table
     assert row["survives"] == 1
     assert row["along"] == "scale"
-    assert claim.answer == "as the article says"
+    assert claim.answer == "yes, here"
     flat = answers(dict.fromkeys(WIDTHS, 0.5), lengths=(1,), items=800, family="lab-icl")
     flat = flat.with_columns(subtask=pl.lit("in context"), shots=pl.lit(1, pl.Int64))
     audit = unmirage.audit(unmirage.read(flat), metric=["cross_entropy"], draws=200)
-    assert incontext.judge({"params": audit}, flat, []).answer == "not here"
+    assert incontext.judge({"params": audit}, flat, []).answer == "no sign of it here"
 
 
 def test_the_last_step_of_each_model_and_the_number_of_an_item() -> None:

@@ -12,7 +12,7 @@ from unmirage.auditing.verdict import LATE, SHARP
 from unmirage.report.panels import Panel
 from unmirage.types import Judgement
 
-Answer = Literal["as the article says", "in part", "not here"]
+Answer = Literal["as the article says", "in part", "not here", "yes, here", "no sign of it here"]
 Cell = str | int | float | None
 
 

@@ -11,10 +11,14 @@ import polars as pl
 from unmirage.claims.claim import Answer, Cell, Claim, last_step, looks_sharp, number
 from unmirage.lab.incontext import RegressionTask, least_squares, shots_asked
 from unmirage.report.panels import Panel, Point
-from unmirage.types import Audit, Judgement
+from unmirage.types import Audit, Judgement, Verdict
 
+IN_WEIGHTS = "labels in weights"
 AXES = {"params": "scale", "shots": "number of examples", "step": "training step"}
-METRICS = ("accuracy", "cross_entropy", "squared_error")
+#: the linear or continuous metric of each outcome, which decides, and accuracy for the look of it
+METRICS = ("accuracy", "cross_entropy", "mse")
+DECIDE = ("cross_entropy", "mse")
+VERDICTS: tuple[Verdict, ...] = ("survives", "mirage", "undecided", "smooth")
 YARDSTICKS = ("least squares", "best possible")
 
 
@@ -35,47 +39,80 @@ def judge(audits: Mapping[str, Audit], frame: pl.DataFrame, tasks: Sequence[obje
                 "metric": metric.replace("_", " "),
                 "curves": len(group),
                 "looks like a jump": sum(map(looks_sharp, group)),
-                **{v: verdicts.get(v, 0) for v in ("survives", "mirage", "undecided", "smooth")},
+                **{v: verdicts.get(v, 0) for v in VERDICTS},
             }
         )
-    said = []
-    any_survives, any_smooth = False, False
-    for axis, name in AXES.items():
-        learnt = [
+    learnt = {
+        axis: [
             j
-            for (a, what, _), g in groups.items()
-            if a == axis and "weights" not in what
-            for j in g
+            for (a, what, metric), group in groups.items()
+            if a == axis and metric in DECIDE and what != IN_WEIGHTS
+            for j in group
         ]
-        if not learnt:
-            continue
-        verdicts = Counter(j.verdict for j in learnt)
-        any_survives |= verdicts["survives"] > 0
-        any_smooth |= verdicts["survives"] < len(learnt) / 2
-        parts = ", ".join(
-            f"{verdicts[v]} {v}" for v in ("survives", "mirage", "undecided", "smooth")
-        )
-        said.append(f"along {name}, {len(learnt)} curves: {parts}")
-    answer: Answer = (
-        "not here" if not any_survives else ("in part" if any_smooth else "as the article says")
-    )
+        for axis in audits
+    }
+    every = [j for group in learnt.values() for j in group]
     return Claim(
         "P11",
         "Is few-shot learning the real exception?",
         "Left open in the article: in-context learning may be a candidate for real emergence.",
-        answer,
-        "In-context learning, audited: " + "; ".join(said) + ".",
-        "",
+        _answer(every),
+        " ".join(_said(AXES[axis], group) for axis, group in learnt.items()),
+        _differs(groups, every),
         table,
         _panels(frame, tasks),
         columns=3,
     )
 
 
+def _answer(judged: list[Judgement]) -> Answer:
+    """Yes where most curves of a continuous metric survive, no where none does."""
+    survive = sum(j.verdict == "survives" for j in judged)
+    if not judged or not survive:
+        return "no sign of it here"
+    return "yes, here" if survive >= len(judged) / 2 else "in part"
+
+
+def _said(axis: str, judged: list[Judgement]) -> str:
+    """One axis in a sentence, by what is learnt."""
+    if not judged:
+        return f"Along {axis}: no curve has three rungs or more."
+    parts = []
+    for what in sorted({_what(j) for j in judged}):
+        mine = [j for j in judged if _what(j) == what]
+        verdicts = Counter(j.verdict for j in mine)
+        told = ", ".join(f"{verdicts[v]} {v}" for v in VERDICTS if verdicts[v])
+        parts.append(
+            f"{what}: {sum(map(looks_sharp, mine))} of {len(mine)} look like a jump ({told})"
+        )
+    return f"Along {axis}, under cross-entropy and squared error, {'; '.join(parts)}."
+
+
+def _differs(
+    groups: Mapping[tuple[str, str, str], list[Judgement]], judged: list[Judgement]
+) -> str:
+    """Which curves survive, and what accuracy alone would have claimed."""
+    said = []
+    survive = [j for j in judged if j.verdict == "survives"]
+    if survive:
+        where = sorted({f"{_what(j)} along {AXES[j.curve.scale_name]}" for j in survive})
+        said.append(f"Breaks that no smooth law makes are found in: {'; '.join(where)}.")
+    accuracy = [
+        j for (_, what, m), g in groups.items() if m == "accuracy" and what != IN_WEIGHTS for j in g
+    ]
+    if accuracy:
+        said.append(
+            f"Under accuracy {sum(map(looks_sharp, accuracy))} of {len(accuracy)} in-context "
+            f"curves look like a jump; {sum(j.verdict == 'mirage' for j in accuracy)} are judged a "
+            "mirage."
+        )
+    return " ".join(said)
+
+
 def _what(j: Judgement) -> str:
     settings = dict(j.key.settings)
     part = settings.get("subtask")
-    return "labels, " + part if part else "regression"
+    return f"labels {part}" if part else "regression"
 
 
 def _panels(frame: pl.DataFrame, tasks: Sequence[object]) -> list[Panel]:

@@ -59,7 +59,7 @@ def reproduce(
         OptionError: a claim nobody knows.
         and all that :func:`unmirage.lab.ladder.run` raises.
     """
-    wanted = list(claims) or list(NEEDS)
+    wanted = list(dict.fromkeys(claims)) or list(NEEDS)
     for name in wanted:
         if name not in NEEDS:
             raise OptionError(f"no claim is named {name!r}", mend=f"claims: {', '.join(NEEDS)}")

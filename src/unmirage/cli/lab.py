@@ -55,7 +55,8 @@ def list_(
             facts = (
                 f"{row['sizes']} sizes, widths {row['widths']} ({row['params']} parameters without "
                 f"embeddings); {row['seeds']} seeds; {row['steps']} steps of {row['batch']}; "
-                f"options: {row['options']}"
+                f"options: {row['options']}; recipe: {row['recipe']}, peak rate = "
+                "rate min(1, (16 / width)^rate_power)"
             )
             console.print(f"  {facts}", style="dim", markup=False)
         console.print("\nunmirage lab run FAMILY --out DIR", style="dim", markup=False)

@@ -27,7 +27,7 @@ def recall(
     ``length`` is the number of digits of a value, "5", or a range, "1-8", of which each length is
     a stratum with as many keys.
     """
-    base, (low, high) = len(LETTERS), _range(length, 1, 18)
+    base, (low, high) = len(LETTERS), _range("length", length, 1, 18)
     kinds = high - low + 1
     if not kinds <= items <= base**3:
         raise OptionError(
@@ -63,7 +63,7 @@ def addition(
 
     ``digits`` is one n, "3", or a range, "2-6", of which each n is a stratum.
     """
-    low, high = _range(digits, 1, 8)
+    low, high = _range("digits", digits, 1, 8)
     task = _arithmetic(
         "addition",
         "+",
@@ -94,12 +94,12 @@ def multiplication(
     return with_extras(task, shots, choices)
 
 
-def _range(digits: str, least: int, most: int) -> tuple[int, int]:
-    low, _, high = digits.partition("-")
+def _range(name: str, text: str, least: int, most: int) -> tuple[int, int]:
+    low, _, high = text.partition("-")
     high = high or low
     if low.isdecimal() and high.isdecimal() and least <= int(low) <= int(high) <= most:
         return int(low), int(high)
-    raise OptionError(f"digits {digits!r}", mend=f"one number or a range within {least}-{most}")
+    raise OptionError(f"{name} {text!r}", mend=f"one number or a range within {least}-{most}")
 
 
 def _arithmetic(

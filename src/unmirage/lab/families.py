@@ -75,11 +75,12 @@ def changed(family: Family, settings: Mapping[str, str]) -> Family:
 def _like(name: str, text: str, default: Value) -> Value:
     """The text as a value of the default's type."""
     try:
-        return (
-            type(default)(float(text))
-            if isinstance(default, int) and "e" in text
-            else type(default)(text)
-        )
+        if isinstance(default, int):
+            number = float(text)
+            if not number.is_integer():
+                raise ValueError(text)
+            return int(number)
+        return type(default)(text)
     except (ValueError, OverflowError):
         kind = {int: "a whole number", float: "a number"}.get(type(default), "text")
         raise OptionError(f"{name}={text}: {kind} is needed", mend=f"{name}={default}") from None
@@ -135,6 +136,11 @@ def table() -> list[dict[str, str | int]]:
                     "steps": r.steps,
                     "batch": r.batch,
                     "options": ", ".join(f"{k}={v}" for k, v in options.items()),
+                    "recipe": ", ".join(
+                        f"{f.name}={getattr(r, f.name)}"
+                        for f in fields(Recipe)
+                        if f.name not in ("steps", "batch")
+                    ),
                 }
             )
         if len(FAMILIES[name]) > 1:

@@ -73,6 +73,7 @@ class Folder:
             OptionError: another run is at work in the folder.
             FileProblem: the folder cannot be made.
         """
+        self._refuse_foreign()
         try:
             self.work.mkdir(parents=True, exist_ok=True)
             lock = open(self.path / ".lab" / "lock", "a")  # noqa: SIM115
@@ -91,6 +92,17 @@ class Folder:
                     left.unlink(missing_ok=True)
             yield
 
+    def _refuse_foreign(self) -> None:
+        """Before anything is written or swept: the folder is new, empty or a run's."""
+        if not self.path.is_dir() or self.manifest.exists():
+            return
+        # a run that was killed at its start has left no more than this
+        if any(p.name != ".lab" and not p.match(_UNFINISHED[0]) for p in self.path.iterdir()):
+            raise OptionError(
+                f"{self.path} holds other things and no run of the lab",
+                mend="use a new or an empty folder",
+            )
+
     def plan(self, wanted: Sequence[Rung], replace: bool = False) -> list[Rung]:
         """The rungs wanted and those that the folder holds already, asked the same.
 
@@ -103,11 +115,6 @@ class Folder:
         """
         new = _settings(wanted)
         if not self.manifest.exists():
-            if any(p.name != ".lab" for p in self.path.iterdir()):
-                raise OptionError(
-                    f"{self.path} holds other things and no run of the lab",
-                    mend="use a new or an empty folder",
-                )
             rungs = list(wanted)
         else:
             old = _read(self.manifest)
@@ -163,13 +170,16 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _rungs(found: dict[str, Any]) -> list[Rung]:
     """The rungs that run.json names."""
+    shared = {
+        task: (Recipe(**s["recipe"]), tuple(sorted(s["options"].items())), s["seed"])
+        for task, s in found["tasks"].items()
+    }
     rungs = []
     for task, width, seed in found["rungs"]:
-        s = found["tasks"][task]
-        if not all(type(number) is int for number in (width, seed, s["seed"])):
+        one = Rung(task, width, seed, *shared[task])
+        if not all(type(number) is int for number in (width, seed, one.task_seed)):
             raise TypeError("a width or a seed is no whole number")
-        options = tuple(sorted(s["options"].items()))
-        rungs.append(Rung(task, width, seed, Recipe(**s["recipe"]), options, s["seed"]))
+        rungs.append(one)
     return rungs
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
@@ -41,6 +42,9 @@ class Recipe:
         for name in whole:
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)}", mend="at least 1")
+        numbers = ("rate", "rate_power", "clip", "decay")
+        if not all(math.isfinite(getattr(self, name)) for name in numbers):
+            raise OptionError("a rate, clip or decay that is no finite number", mend="rate=0.01")
         if not self.rate > 0 or self.warmup < 0 or min(self.clip, self.decay) < 0:
             what = f"rate {self.rate}, warmup {self.warmup}, clip {self.clip}, decay {self.decay}"
             raise OptionError(what, mend="a rate above 0, the others from 0 on")
