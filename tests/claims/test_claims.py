@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
 import unmirage
 from unmirage.claims import incontext, length, metric, resolution
@@ -136,18 +137,26 @@ def test_a_step_of_the_loss_is_said_to_survive() -> None:
     assert "sums 4 digits, seed 0" in claim.differs
 
 
+def sampled(rates: dict[float, float], length: int, items: int) -> pl.DataFrame:
+    """Outputs drawn from the model: the probability of every target token is the rate."""
+    frame = answers(rates, lengths=(length,), items=items)
+    logs = pl.col("params").replace_strict({p: float(np.log(r)) for p, r in rates.items()})
+    return frame.with_columns(token_logprobs=pl.concat_list([logs] * length))
+
+
 def test_more_items_lift_the_floor_and_the_number_was_named_before() -> None:
-    claim = resolution.judge([answers(smooth(0.45), lengths=(6,), items=10_000)], draws=100)
+    rates = smooth(0.45)
+    claim = resolution.judge([sampled(rates, 6, 10_000)], draws=100)
     rows = list(claim.table)
     assert [r["right of 100"] for r in rows] == sorted(int(r["right of 100"] or 0) for r in rows)
     floor = [r for r in rows if r["right of 100"] == 0]
     lifted = [r for r in floor if r["above chance"] == "yes"]
     assert len(floor) >= 2
     assert lifted
-    for r in lifted:
-        if r["items needed, predicted"] is not None:
-            ratio = float(r["items needed, measured"] or 0) / float(r["items needed, predicted"])
-            assert 0.1 < ratio < 10
+    for r in rows:
+        p = rates[float(r["parameters"] or 0)] ** 6
+        assert r["items needed, predicted"] == np.ceil(np.log(0.05) / np.log1p(-p))
+        assert stats.binomtest(int(r["right of all"] or 0), 10_000, p).pvalue > 1e-3
     for r in rows:
         k, n = int(r["right of all"] or 0), 10_000
         assert r["asked"] == n

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,8 +23,10 @@ TIMES = (1, 10, 100)
 def judge(frames: Sequence[pl.DataFrame], draws: int = 300, seed: int = 0) -> Claim:
     """From samples of families that were asked many items; the first hundred are looked at first.
 
-    The needed numbers are those that the audit of the first hundred items names; only then are
-    the other items looked at.
+    The needed number is predicted from the log-probabilities of the targets of the first hundred
+    items, p = mean of prod_t p(token t), n = log(0.05) / log(1 - p); beside it stands the number
+    that the audit names, from the shape of the curve of those hundred. Only then are the other
+    items looked at.
     """
     models: list[_Model] = []
     panels: list[Panel] = []
@@ -39,25 +42,26 @@ def judge(frames: Sequence[pl.DataFrame], draws: int = 300, seed: int = 0) -> Cl
     below = [m for m in models if not m.above]
     constant = [m for m in models if m.above and not m.over_constant]
     answer: Answer = "in part" if lifted else "not here"
-    if floor and not below and len(within) >= len(predicted) / 2 > 0:
+    if floor and not (below or constant) and len(within) >= len(predicted) / 2 > 0:
         answer = "as the article says"
     ours = (
         f"With {FIRST} items {len(floor)} of {len(models)} models have not one right answer; with "
         f"all of theirs (at most {FIRST * TIMES[-1]:,}) {len(lifted)} of these, and "
         f"{len(models) - len(below)} of all, are seen above chance. For "
-        f"{len(predicted)} of them the audit of the first {FIRST} items named a number of items "
-        "that would show the score with probability 0.95; the first right answer came within it "
-        f"for {len(within)}. Measured over predicted number, geometric median: {middle}."
+        f"{len(predicted)} of them the log-probabilities of the first {FIRST} targets named, "
+        "beforehand, a number of items that would show the score with probability 0.95; the first "
+        f"right answer came within it for {len(within)}. Measured over predicted number, geometric "
+        f"median: {middle}. {_by_shape(floor)}"
     )
     differs = "Chance is 10^-L, a random answer of L digits. "
     if below:
         differs += (
-            f"{len(below)} models are not above it with all items ({_names(below)} parameters). "
+            f"{len(below)} models are not above it with all items ({_names(below)}). "
         )
     if constant:
         differs += (
-            f"{len(constant)} more are above it and not above the best constant answer "
-            f"({_names(constant)} parameters): they have learnt how answers are distributed, and "
+            f"{len(constant)} are above it and not above the best constant answer "
+            f"({_names(constant)}): they have learnt how answers are distributed, and "
             "no number of items shows more than that. GPT-3 350M, the smallest model of the "
             "article, knows far more."
         )
@@ -74,8 +78,21 @@ def judge(frames: Sequence[pl.DataFrame], draws: int = 300, seed: int = 0) -> Cl
     )
 
 
+def _by_shape(floor: Sequence[_Model]) -> str:
+    """What the audit named for the models at the floor, in a sentence."""
+    named = [m for m in floor if m.audited is not None]
+    within = [m for m in named if m.first is not None and m.first <= (m.audited or 0)]
+    return (
+        f"The audit of the first {FIRST}, from the shape of the curve alone, named a number for "
+        f"{len(named)} of them; the first right answer came within it for {len(within)}."
+    )
+
+
 def _names(models: Sequence[_Model]) -> str:
-    return ", ".join(sorted({f"{m.family} {number(m.params)}" for m in models}))
+    sizes: dict[str, set[float]] = defaultdict(set)
+    for m in models:
+        sizes[m.family].add(m.params)
+    return "; ".join(f"{f}: {', '.join(map(number, sorted(s)))}" for f, s in sizes.items())
 
 
 @dataclass(frozen=True)
@@ -87,7 +104,8 @@ class _Model:
     seed: int
     right: tuple[int, ...]  # right answers among the first 1, 10, 100 times FIRST items
     asked: int  # items in all
-    predicted: float | None  # items needed, named by the audit of the first items
+    predicted: float | None  # items needed, by the log-probabilities of the first items
+    audited: float | None  # items needed, by the audit of the first items
     measured: float | None  # items that show the measured share with probability 0.95
     first: int | None  # place of the first right answer, from 1 on
     above: bool  # above a random answer of that length, with all items
@@ -103,6 +121,7 @@ class _Model:
             "asked": self.asked,
             "right of all": self.right[-1],
             "items needed, predicted": self.predicted,
+            "items needed, by the audit": self.audited,
             "items needed, measured": self.measured,
             "first right item": self.first,
             "above chance": "yes" if self.above else "no",
@@ -117,22 +136,25 @@ def _family(frame: pl.DataFrame, draws: int, seed: int) -> list[_Model]:
     longest = frame.filter(pl.col("targets").list.first().str.len_chars() == _longest(frame))
     constant = _best_constant(longest)
     first = longest.filter(pl.col("place") < FIRST).drop("exact", "place")
-    needed = _predicted(first, draws, seed)
+    audited = _audited(first, draws, seed)
+    family = _name(frame)
     found = []
     groups = longest.sort("params", "seed", "place").group_by("model", maintain_order=True)
     for (model,), mine in groups:
         exact = mine["exact"].to_numpy()
         total, n = int(exact.sum()), len(exact)
-        rate, places = total / n, np.flatnonzero(exact)
+        places = np.flatnonzero(exact)
+        probability = mine.filter(pl.col("place") < FIRST)["token_logprobs"].list.sum().exp()
         found.append(
             _Model(
-                mine["family"][0].removeprefix("lab-"),
+                family,
                 float(mine["params"][0]),
                 int(mine["seed"][0]),
                 tuple(int(exact[: FIRST * t].sum()) for t in TIMES),
                 n,
-                needed.get(str(model)),
-                float(np.ceil(np.log(0.05) / np.log1p(-rate))) if 0 < rate < 1 else None,
+                _needed(float(np.nanmean(probability.to_numpy()))),
+                audited.get(str(model)),
+                _needed(total / n),
                 int(places[0]) + 1 if len(places) else None,
                 _above(total, n, 10.0 ** -_longest(frame)),
                 _above(total, n, constant),
@@ -143,6 +165,15 @@ def _family(frame: pl.DataFrame, draws: int, seed: int) -> list[_Model]:
 
 def _longest(frame: pl.DataFrame) -> int:
     return int(frame.select(pl.col("targets").list.first().str.len_chars().max()).item())
+
+
+def _name(frame: pl.DataFrame) -> str:
+    return f"{frame['family'][0].removeprefix('lab-')}, {_longest(frame)}-digit answers"
+
+
+def _needed(rate: float) -> float | None:
+    """Items of which at least one is right with probability 0.95."""
+    return float(np.ceil(np.log(0.05) / np.log1p(-rate))) if 0 < rate < 1 else None
 
 
 def _above(right: int, asked: int, chance: float) -> bool:
@@ -160,7 +191,7 @@ def _best_constant(frame: pl.DataFrame) -> float:
     return float(exact_interval(np.array([hits], float), np.array([max(rest, 1)], float))[1][0])
 
 
-def _predicted(first: pl.DataFrame, draws: int, seed: int) -> dict[str, float]:
+def _audited(first: pl.DataFrame, draws: int, seed: int) -> dict[str, float]:
     """Model -> the number of items that the audit of these items names for it, at the floor."""
     judged = audit(read(first), metric=["exact_match"], draws=draws, seed=seed).judgements
     found: dict[str, float] = {}
@@ -182,7 +213,7 @@ def _panels(frame: pl.DataFrame) -> list[Panel]:
         exact=pl.col("output") == pl.col("targets").list.first(), place=item_number()
     )
     frame = frame.filter(pl.col("targets").list.first().str.len_chars() == _longest(frame))
-    family = frame["family"][0].removeprefix("lab-")
+    family = _name(frame)
     panels = []
     for times in TIMES:
         part = frame.filter(pl.col("place") < FIRST * times)

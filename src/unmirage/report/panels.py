@@ -39,20 +39,35 @@ class Panel:
 
 
 def chart(title: str, panels: Sequence[Panel], columns: int = 3) -> Any:
-    """An ``altair.ConcatChart`` of the panels; a series has one colour in all of them."""
+    """An ``altair.ConcatChart`` of the panels.
+
+    Where one panel has all series, a series has one colour and one legend serves all; else each
+    panel has its own.
+    """
     import altair as alt
 
-    names = list(dict.fromkeys(p.series for panel in panels for p in panel.points))
-    colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
-    colour = alt.Color(
-        "series:N",
-        scale=alt.Scale(domain=names, range=colours),
-        legend=alt.Legend(title=None, orient="bottom", columns=8) if len(names) > 1 else None,
-    )
-    drawn = [_panel(alt, panel, colour) for panel in panels]
+    series = [list(dict.fromkeys(p.series for p in panel.points)) for panel in panels]
+    most = max(series, key=len, default=[])
+    one = all(set(names) <= set(most) for names in series)
+    drawn = [
+        _panel(alt, panel, _colour(alt, most if one else names, one))
+        for panel, names in zip(panels, series, strict=True)
+    ]
     whole = alt.concat(*drawn, columns=columns, spacing=28, align="all")
+    if not one:
+        whole = whole.resolve_scale(color="independent")
     heading = alt.TitleParams(text=text.shorten(title, 110), anchor="start", offset=12)
     return themed(whole.properties(title=heading, padding=16))
+
+
+def _colour(alt: Any, names: Sequence[str], one: bool) -> Any:
+    legend = alt.Legend(title=None, orient="bottom", columns=8 if one else 4)
+    colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
+    return alt.Color(
+        "series:N",
+        scale=alt.Scale(domain=list(names), range=colours),
+        legend=legend if len(names) > 1 else None,
+    )
 
 
 def _panel(alt: Any, panel: Panel, colour: Any) -> Any:
