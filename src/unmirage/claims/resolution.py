@@ -55,9 +55,7 @@ def judge(frames: Sequence[pl.DataFrame], draws: int = 300, seed: int = 0) -> Cl
     )
     differs = "Chance is 10^-L, a random answer of L digits. "
     if below:
-        differs += (
-            f"{len(below)} models are not above it with all items ({_names(below)}). "
-        )
+        differs += f"{len(below)} models are not above it with all items ({_names(below)}). "
     if constant:
         differs += (
             f"{len(constant)} are above it and not above the best constant answer "
