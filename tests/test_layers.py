@@ -15,6 +15,7 @@ BELOW = {
     "records": {"errors", "registry", "types", "metrics"},
     "metrics": {"errors", "registry", "types", "records"},
     "examples": {"errors"},
+    "simulate": {"errors", "registry", "types"},
     "curves": {"errors", "registry", "types", "records", "metrics"},
     "auditing": {"errors", "registry", "types", "records", "metrics", "curves"},
     "report": {"errors", "registry", "types", "records", "metrics", "curves", "auditing"},

@@ -22,7 +22,7 @@ import numpy as np
 
 from unmirage.auditing.companion import primary
 from unmirage.auditing.findings import number, p_text
-from unmirage.types import Curve, Explanation, Finding, Verdict
+from unmirage.types import Curve, Explanation, Finding, Judgement, Verdict
 
 #: a rise, or a step, looks sharp when it is this many times as steep as a straight line
 SHARP = 2.0
@@ -202,6 +202,20 @@ class _Case:
         if self.coverage_limits:
             named.append("coverage")
         return tuple(named)
+
+
+def looks_sharp(judgement: Judgement, level: float = 0.05) -> bool:
+    """Does the curve have the look of a claim: steep, or flat for long and then rising?
+
+    The two conventions that the verdict begins with, whichever way the curve goes.
+    """
+    found = judgement.finding("sharpness")
+    if found is None:
+        return False
+    values = {k: v for k, v in found.values.items() if isinstance(v, int | float)}
+    steep = values["steepness"] >= SHARP and (found.p_value or 0.0) < level
+    late = values["onset"] >= LATE and values["onset_p"] < level
+    return bool(steep or late)
 
 
 def rule(

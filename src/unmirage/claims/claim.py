@@ -8,7 +8,6 @@ from typing import Literal
 
 import polars as pl
 
-from unmirage.auditing.verdict import LATE, SHARP
 from unmirage.report.panels import Panel
 from unmirage.types import Judgement
 
@@ -29,20 +28,6 @@ class Claim:
     table: Sequence[Mapping[str, Cell]]
     panels: Sequence[Panel] = field(default_factory=tuple)
     columns: int = 3  # panels in a row
-
-
-def looks_sharp(judgement: Judgement, level: float = 0.05) -> bool:
-    """Does the curve have the look of a claim: steep, or flat for long and then rising?
-
-    The same two conventions that the verdict begins with (auditing/verdict.py).
-    """
-    found = judgement.finding("sharpness")
-    if found is None:
-        return False
-    values = {k: v for k, v in found.values.items() if isinstance(v, int | float)}
-    steep = values["steepness"] >= SHARP and (found.p_value or 0.0) < level
-    late = values["onset"] >= LATE and values["onset_p"] < level
-    return bool(steep or late)
 
 
 def steepness(judgement: Judgement) -> float:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from unmirage.claims.claim import Answer, Cell, Claim, last_step, looks_sharp, number
+from unmirage.auditing.verdict import looks_sharp
+from unmirage.claims.claim import Answer, Cell, Claim, last_step, number
 from unmirage.lab.incontext import RegressionTask, least_squares, shots_asked
 from unmirage.report.panels import Panel, Point
 from unmirage.types import Audit, Judgement, Verdict

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from unmirage.claims.claim import Answer, Cell, Claim, looks_sharp, number, steepness
+from unmirage.auditing.verdict import looks_sharp
+from unmirage.claims.claim import Answer, Cell, Claim, number, steepness
 from unmirage.report.panels import Panel, Point
 from unmirage.types import Audit, Judgement
 
