@@ -386,7 +386,7 @@ def test_an_error_of_the_lab_is_one_clear_block(ladder, tmp_path):
 # ---------------------------------------------------------------- the document
 
 COMMANDS = (
-    *([], ["audit"], ["demo"], ["metrics"]),
+    *([], ["audit"], ["demo"], ["metrics"], ["calibrate"]),
     *(["lab"], *(["lab", name] for name in ("list", "run", "export", "reproduce"))),
 )
 

@@ -19,6 +19,17 @@ BELOW = {
     "curves": {"errors", "registry", "types", "records", "metrics"},
     "auditing": {"errors", "registry", "types", "records", "metrics", "curves"},
     "report": {"errors", "registry", "types", "records", "metrics", "curves", "auditing"},
+    "calibration": {
+        "errors",
+        "registry",
+        "types",
+        "records",
+        "metrics",
+        "curves",
+        "auditing",
+        "report",
+        "simulate",
+    },
     "claims": {
         "errors",
         "registry",

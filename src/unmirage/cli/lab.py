@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unmirage.cli.shared import DEBUG, QUIET, Many, errors, make_console, pairs, say
+from unmirage.cli.shared import DEBUG, QUIET, Many, errors, make_console, pairs, say, stoppable
 from unmirage.errors import OptionError
 
 if TYPE_CHECKING:
     from unmirage.lab.families import Family
     from unmirage.lab.ladder import Progress
-
-#: Exit status after Ctrl-C, as shells have it.
-INTERRUPTED = 130
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -106,14 +103,10 @@ def run(
         for member in FAMILIES[family]:
             one = changed(member, asked)
             plan += rungs(one, _widths(one, sizes), range(seeds or one.seeds))
-        try:
-            with _watched(f"lab run {family}", quiet) as tell:
-                done = ladder.run(
-                    plan, out, workers=workers, device=device, replace_run=replace, tell=tell
-                )
-        except KeyboardInterrupt:
-            say(quiet, "stopped; all states are saved: the same command goes on from here")
-            raise typer.Exit(INTERRUPTED) from None
+        with stoppable(quiet), _watched(f"lab run {family}", quiet) as tell:
+            done = ladder.run(
+                plan, out, workers=workers, device=device, replace_run=replace, tell=tell
+            )
         seconds = sum(one.cpu_seconds for one in done)
         say(quiet, f"{len(done)} rungs in {out}, {seconds / 60:.1f} CPU-minutes in this run")
         say(quiet, f"next: unmirage audit {out} --html report.html")
@@ -202,19 +195,15 @@ def reproduce(
         from unmirage.claims.reproduce import reproduce as made
 
         asked = [c.strip().upper() for c in (claims or "").split(",") if c.strip()]
-        try:
-            with _watched("lab reproduce", quiet) as tell:
-                found = made(
-                    out,
-                    asked,
-                    quick=quick,
-                    workers=workers,
-                    device=device,
-                    tell=lambda run, progress: tell(progress),
-                )
-        except KeyboardInterrupt:
-            say(quiet, "stopped; all states are saved: the same command goes on from here")
-            raise typer.Exit(INTERRUPTED) from None
+        with stoppable(quiet), _watched("lab reproduce", quiet) as tell:
+            found = made(
+                out,
+                asked,
+                quick=quick,
+                workers=workers,
+                device=device,
+                tell=lambda run, progress: tell(progress),
+            )
         for claim in found:
             say(quiet, f"{claim.id} {claim.answer}: {claim.title}")
         say(quiet, f"wrote {out / 'science.md'}")

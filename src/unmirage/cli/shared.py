@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Exit status: an error that has a mend, and a run in which nothing could be judged.
 ERROR, NOTHING = 2, 1
+#: Exit status after Ctrl-C, as shells have it.
+INTERRUPTED = 130
 
 Many = list[str] | None
 QUIET = typer.Option("--quiet", "-q", help="Print no report and no progress.")
@@ -71,6 +73,16 @@ def errors(debug: bool) -> Iterator[None]:
         for i, line in enumerate(str(error).split("\n")):
             typer.echo(("error: " if i == 0 else "") + visible(line), err=True)
         raise typer.Exit(ERROR) from None
+
+
+@contextmanager
+def stoppable(quiet: bool) -> Iterator[None]:
+    """Ctrl-C ends work that goes on where it stopped."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(quiet, "stopped; what is done is saved: the same command goes on from here")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 @contextmanager

@@ -1,0 +1,269 @@
+"""Simulate every cell, audit it, count: rates with their exact intervals."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from unmirage.auditing import audit
+from unmirage.auditing.verdict import looks_sharp
+from unmirage.calibration.grid import LEAST, MOST, MOST_BOUND, Asks, Cell, Size, cells
+from unmirage.curves.uncertainty import exact_interval
+from unmirage.errors import InputError, OptionError
+from unmirage.records import read
+from unmirage.report.files import write
+from unmirage.simulate import expected, family, samples, scores
+from unmirage.types import Judgement
+
+#: families a cell: of reported scores, and of answers (a hundred times as slow)
+FAMILIES: dict[Size, tuple[int, int]] = {"quick": (100, 20), "full": (600, 200)}
+DRAWS = 200
+
+Status = Literal["holds", "fails", "open", "reported"]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What came out of one cell: ``hits`` of ``asked`` curves.
+
+    ``covered`` of ``intervals``: 90 % intervals that hold the truth, by estimate.
+    """
+
+    name: str
+    asks: Asks
+    hits: int
+    asked: int
+    verdicts: dict[str, int]
+    named: dict[str, int]  # explanations
+    sharp: int  # curves that look like a jump
+    curves: int
+    least: float | None = None
+    covered: dict[str, tuple[int, int]] | None = None
+
+    @property
+    def rate(self) -> float:
+        return self.hits / self.asked if self.asked else float("nan")
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Exact 95 % interval of the rate (Clopper and Pearson 1934)."""
+        if not self.asked:
+            return (0.0, 1.0)
+        low, high = exact_interval(np.array([self.hits], float), np.array([self.asked], float))
+        return float(low[0]), float(high[0])
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """One-sided 95 % bounds of the rate, lower and upper (Clopper and Pearson 1934)."""
+        k, n = self.hits, self.asked
+        low = float(stats.beta.ppf(0.05, k, n - k + 1)) if k else 0.0
+        return low, float(stats.beta.ppf(0.95, k + 1, n - k)) if k < n else 1.0
+
+    @property
+    def status(self) -> Status:
+        """Is what must hold met? *open*: these families cannot tell; *reported*: nothing must.
+
+        At most: holds where the rate is, and its upper bound at most MOST_BOUND; fails where its
+        lower bound is above. At least: holds where the rate is; fails where the upper bound is
+        below.
+        """
+        if self.asks in MOST:
+            most = MOST[self.asks]
+            if self.bounds[0] > most:
+                return "fails"
+            met = self.rate <= most and self.bounds[1] <= max(most, MOST_BOUND)
+            return "holds" if met or (self.asked and most == 0.0) else "open"
+        least = LEAST.get(self.asks, self.least)
+        if least is None:
+            return "reported"
+        if not self.asked:
+            return "open"
+        if self.bounds[1] < least:
+            return "fails"
+        return "holds" if self.rate >= least else "open"
+
+
+def calibrate(
+    out: str | Path,
+    size: Size = "quick",
+    *,
+    seed: int = 0,
+    families: int | None = None,
+    workers: int | None = None,
+    only: Sequence[str] = (),
+    tell: Callable[[int, int, Rate], None] = lambda done, total, rate: None,
+) -> list[Rate]:
+    """Judge every cell of the grid and write its rates below ``out``; what is there is kept.
+
+    The same seed gives the same rates, however many workers. Interrupted, the same call goes on.
+
+    Parameters
+    ----------
+    out
+        folder; ``out/cells`` holds one small JSON file a cell.
+    families
+        a cell, of reported scores; cells of answers have a fifth. None: as the size says.
+    only
+        questions of :data:`unmirage.calibration.grid.COUNTS`; empty means all.
+
+    Raises
+    ------
+    OptionError
+        an unknown question or size, fewer than 1 family.
+    InputError
+        a file of a cell that is no such file.
+    """
+    if size not in FAMILIES:
+        raise OptionError(f"no grid of size {size!r}", mend="quick or full")
+    if families is not None and families < 1:
+        raise OptionError(f"{families} families a cell", mend="1 or more")
+    every = cells(size)
+    known = sorted({c.asks for c in every})
+    for name in only:
+        if name not in known:
+            raise OptionError(
+                f"no question is named {name!r}", mend=f"questions: {', '.join(known)}"
+            )
+    wanted = [c for c in every if not only or c.asks in only]
+    folder = Path(out) / "cells"
+    found: dict[str, Rate] = {}
+    todo = []
+    for cell in wanted:
+        number = _families(cell, size, families)
+        path = folder / _file(cell, number, seed)
+        if path.exists():
+            found[cell.name] = _load(path)
+        else:
+            todo.append((cell, number, seed, path))
+    for rate in _each(todo, workers):
+        found[rate.name] = rate
+        tell(len(found), len(wanted), rate)
+    return [found[c.name] for c in wanted]
+
+
+def _families(cell: Cell, size: Size, families: int | None) -> int:
+    usual, answers = FAMILIES[size]
+    if families is not None:
+        usual, answers = families, max(1, families // 5)
+    return answers if cell.items else usual
+
+
+def _file(cell: Cell, families: int, seed: int) -> str:
+    """A name that changes with all that the rates depend on, the code aside."""
+    said = json.dumps([cell.name, families, seed, DRAWS])
+    return f"{cell.asks}-{hashlib.sha256(said.encode()).hexdigest()[:16]}.json"
+
+
+def _each(todo: Sequence[tuple[Cell, int, int, Path]], workers: int | None) -> Iterator[Rate]:
+    if workers == 1 or len(todo) <= 1:
+        for job in todo:
+            yield _work(*job)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        futures = [pool.submit(_work, *job) for job in todo]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _work(cell: Cell, families: int, seed: int, path: Path) -> Rate:
+    rate = judge(cell, families, seed)
+    write(path, json.dumps(asdict(rate), indent=1) + "\n")
+    return rate
+
+
+def _load(path: Path) -> Rate:
+    try:
+        body = json.loads(path.read_text())
+        covered = {k: (int(a), int(b)) for k, (a, b) in (body.pop("covered") or {}).items()}
+        return Rate(**body, covered=covered)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"{path}: not the rates of a cell ({error})", mend="remove it; it is made anew"
+        ) from None
+
+
+def judge(cell: Cell, families: int, seed: int) -> Rate:
+    """Simulate and audit one cell."""
+    own = int(hashlib.sha256(cell.name.encode()).hexdigest()[:8], 16)
+    start = seed * 2**32 + own
+    if cell.items:
+        frame = samples(cell.truth, cell.design, families=families, seed=start)
+    else:
+        frame = scores(
+            cell.truth, cell.design, families=families, metrics=[cell.metric], seed=start
+        )
+    judged = audit(read(frame), metric=[cell.metric], draws=DRAWS, seed=seed).judgements
+    asked = [j for j in judged if looks_sharp(j)] if cell.asks in _IF_SHARP else list(judged)
+    return Rate(
+        cell.name,
+        cell.asks,
+        sum(_hit(cell, j) for j in asked),
+        len(asked),
+        dict(sorted(Counter(j.verdict for j in judged).items())),
+        dict(sorted(Counter(e for j in judged for e in j.explained_by).items())),
+        sum(map(looks_sharp, judged)),
+        len(judged),
+        cell.least,
+        _coverage(cell, judged, start),
+    )
+
+
+#: questions about curves that look like a jump
+_IF_SHARP = ("mirage", "resolution")
+
+
+def _hit(cell: Cell, j: Judgement) -> bool:
+    if cell.asks == "mirage":
+        return j.verdict == "mirage" and "metric" in j.explained_by
+    if cell.asks == "resolution":
+        return "resolution" in j.explained_by
+    if cell.asks == "turns":
+        found = j.finding("movement")
+        if found is None:
+            return False
+        inverse, monotone = bool(found.values["inverse"]), bool(found.values["monotone"])
+        return inverse if cell.truth.shape == "inverse" else not monotone
+    return j.verdict == "survives"
+
+
+def _coverage(cell: Cell, judged: Sequence[Judgement], seed: int) -> dict[str, tuple[int, int]]:
+    """How many intervals hold the truth: the scores', and that of the emergence score.
+
+    The interval of a score is one of 95 %, the other one of 90 %.
+    """
+    hits: Counter[str] = Counter()
+    asked: Counter[str] = Counter()
+    for j in judged:
+        rng = np.random.default_rng([seed, int(j.key.family[1:])])
+        drawn = family(cell.truth, cell.design, rng)
+        truth = expected(drawn.p, cell.design, cell.metric)
+        truth = truth[int(dict(j.key.settings).get("seed", "0"))]
+        # answers that not every rung has are left out, so rungs stay as they are
+        if len(truth) != len(j.curve.score):
+            continue
+        inside = (j.curve.low - 1e-12 <= truth) & (truth <= j.curve.high + 1e-12)
+        known = np.isfinite(j.curve.low)
+        hits["score (95 %)"] += int(inside[known].sum())
+        asked["score (95 %)"] += int(known.sum())
+        found = j.finding("emergence_score")
+        steps = np.median(np.diff(truth) ** 2) if len(truth) > 1 else 0.0
+        if found and found.interval and np.ptp(truth) > 1e-9 and steps > 1e-18:
+            sign = np.sign(int(truth.argmax()) - int(truth.argmin()))
+            score = float(sign * np.ptp(truth) / np.sqrt(steps))
+            asked["emergence score (90 %)"] += 1
+            hits["emergence score (90 %)"] += int(found.interval[0] <= score <= found.interval[1])
+    return {k: (hits[k], n) for k, n in sorted(asked.items()) if n}
