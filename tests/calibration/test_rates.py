@@ -41,11 +41,12 @@ def test_every_question_is_asked_and_no_two_cells_have_one_name(size) -> None:
         (rate("degenerate", 0, 3), "holds"),
         (rate("degenerate", 1, 100), "fails"),
         (rate("mirage", 95, 100), "holds"),
+        (rate("mirage", 1, 1), "open"),
         (rate("mirage", 88, 100), "open"),
         (rate("mirage", 70, 100), "fails"),
         (rate("mirage", 0, 0), "open"),
         (rate("power", 10, 100), "reported"),
-        (rate("power", 96, 100, 0.95), "holds"),
+        (rate("power", 97, 100, 0.95), "holds"),
         (rate("power", 10, 100, 0.95), "fails"),
     ],
 )

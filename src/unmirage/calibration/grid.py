@@ -27,6 +27,8 @@ MOST: dict[Asks, float] = {"smooth": 0.05, "coverage": 0.0, "degenerate": 0.0}
 LEAST: dict[Asks, float] = {"mirage": 0.90, "resolution": 0.90, "turns": 0.90}
 #: the upper 95 % bound of a rate that may be 5 % at most
 MOST_BOUND = 0.07
+#: the lower 95 % bound of a rate that must reach some share may fall so far below it
+LEAST_SLACK = 0.05
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,10 @@ def _differs(value: object, usual: object) -> str:
 def cells(size: Size) -> list[Cell]:
     """The grid; no two cells have one name."""
     made = [*_smooth(size), *_power(size), *_explained(size), *_turns(), *_degenerate()]
-    return list({cell.name: cell for cell in made}.values())
+    found: dict[str, Cell] = {}
+    for cell in made:  # the first of a name: it may state a bound
+        found.setdefault(cell.name, cell)
+    return list(found.values())
 
 
 #: p of the first and the last rung: a whole rise, one that begins late, one that ends early

@@ -23,7 +23,8 @@ Made by `unmirage calibrate --{size}`. Families of known truth (`unmirage.simula
 the audit itself, at its defaults but {draws} draws; a cell is one truth, one design, one metric.
 Intervals of rates are exact, 95 %. A rate that may be 5 % at most *holds* where its one-sided upper
 95 % bound is at most 7 % too, *fails* where its lower bound is above 5 %, and is *open* where these
-families are too few to tell. Power of other cells is reported.
+families are too few to tell; of a rate that must reach some share the same holds the other way
+round, with a lower bound at most 0.05 below. Power of other cells is reported.
 """
 
 

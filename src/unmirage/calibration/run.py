@@ -17,7 +17,7 @@ from scipy import stats
 
 from unmirage.auditing import audit
 from unmirage.auditing.verdict import looks_sharp
-from unmirage.calibration.grid import LEAST, MOST, MOST_BOUND, Asks, Cell, Size, cells
+from unmirage.calibration.grid import LEAST, LEAST_SLACK, MOST, MOST_BOUND, Asks, Cell, Size, cells
 from unmirage.curves.uncertainty import exact_interval
 from unmirage.errors import InputError, OptionError
 from unmirage.records import read
@@ -74,8 +74,8 @@ class Rate:
         """Is what must hold met? *open*: these families cannot tell; *reported*: nothing must.
 
         At most: holds where the rate is, and its upper bound at most MOST_BOUND; fails where its
-        lower bound is above. At least: holds where the rate is; fails where the upper bound is
-        below.
+        lower bound is above. At least: holds where the rate is, and its lower bound no further
+        below than LEAST_SLACK; fails where the upper bound is below.
         """
         if self.asks in MOST:
             most = MOST[self.asks]
@@ -90,7 +90,8 @@ class Rate:
             return "open"
         if self.bounds[1] < least:
             return "fails"
-        return "holds" if self.rate >= least else "open"
+        met = self.rate >= least and self.bounds[0] >= least - LEAST_SLACK
+        return "holds" if met else "open"
 
 
 def calibrate(
