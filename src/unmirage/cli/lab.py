@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -109,7 +110,7 @@ def run(
             )
         seconds = sum(one.cpu_seconds for one in done)
         say(quiet, f"{len(done)} rungs in {out}, {seconds / 60:.1f} CPU-minutes in this run")
-        say(quiet, f"next: unmirage audit {out} --html report.html")
+        say(quiet, f"next: unmirage audit {shlex.quote(str(out))} --html report.html")
 
 
 def _widths(family: Family, sizes: str | None) -> Sequence[int]:
