@@ -386,7 +386,7 @@ def test_an_error_of_the_lab_is_one_clear_block(ladder, tmp_path):
 # ---------------------------------------------------------------- the document
 
 COMMANDS = (
-    *([], ["audit"], ["demo"], ["metrics"], ["calibrate"]),
+    *([], ["audit"], ["demo"], ["metrics"], ["calibrate"], ["plan"]),
     *(["lab"], *(["lab", name] for name in ("list", "run", "export", "reproduce"))),
 )
 

@@ -30,6 +30,7 @@ BELOW = {
         "report",
         "simulate",
     },
+    "planning": {"errors", "types", "calibration", "simulate"},
     "claims": {
         "errors",
         "registry",

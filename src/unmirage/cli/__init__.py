@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unmirage.cli import calibration, lab
+from unmirage.cli import calibration, lab, planning
 from unmirage.cli.shared import (
     DEBUG,
     NOTHING,
@@ -44,6 +44,7 @@ app = typer.Typer(
 
 app.add_typer(lab.app, name="lab")
 app.command()(calibration.calibrate)
+app.command()(planning.plan)
 
 
 def main() -> None:
