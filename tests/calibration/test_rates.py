@@ -73,6 +73,12 @@ def test_smooth_truth_does_not_survive_and_a_break_does() -> None:
     assert broken.verdicts.get("survives") == broken.hits
 
 
+def test_a_step_of_three_logits_is_seen_on_six_rungs() -> None:
+    """The misfit of smooth laws is not taken for noise: it would hide the step (0.43 of 100)."""
+    found = judge(Cell("power", Truth("logistic", 0.4, 0.6, step=3.0), Design(rungs=6)), 20, 0)
+    assert found.hits >= 18
+
+
 def test_a_mirage_is_asked_only_of_what_looks_emergent() -> None:
     design = Design(items=300, tokens=8)
     found = judge(Cell("mirage", Truth("power law", 0.001, 0.97), design, items=True), 3, 1)

@@ -47,6 +47,9 @@ from unmirage.types import Floats
 _LEVELS = np.array([0.0, 0.06, 0.12, 0.25, 0.4, 0.6, 0.8, 1.0, 1.3, 1.8])
 #: a first look with few draws; curves far from significant stop there
 _FIRST, _STOP = 80, 0.2
+#: noise between rungs that a smooth family of shares has at most, on the scale of its law (logits
+#: or log(-log p)); a loss near 0 may scatter more on the scale of its logarithm
+NOISY = {"logit": 0.5, "loglog": 0.5}
 _MEMORY = 4_000_000  # doubles in the largest temporary
 
 Ints = NDArray[np.int64]
@@ -205,17 +208,22 @@ def _p_values(
 def simulate(
     fitted: Fit, data: Data, rows: Ints, streams: Sequence[np.random.Generator], draws: int
 ) -> Floats:
-    """Scores of the same rungs and items under the fitted law, (B, R, M)."""
+    """Scores of the same rungs and items under the fitted law, (B, R, M).
+
+    A law that fits badly shows its misfit as noise, and in so much noise a step on few rungs is
+    nothing rare: the noise of the simulated families ends at NOISY.
+    """
+    tau = np.minimum(fitted.tau, NOISY.get(fitted.law.link, np.inf))
     out = np.empty((len(rows), draws, data.u.shape[1]))
     eta = np.asarray(fitted.eta[rows])
     part = data.take(rows)
     for k, row in enumerate(rows):
         rng = streams[row]
         noise = rng.standard_normal((draws, eta.shape[1]))
-        mean, slope = inverse_link(fitted.law.link, eta[k] + fitted.tau[row] * noise)
+        mean, slope = inverse_link(fitted.law.link, eta[k] + tau[row] * noise)
         if part.least[k] > 0:
             missing = np.sqrt(np.maximum(part.least[k] ** 2 - slope**2, 0.0))
-            mean = mean + missing * fitted.tau[row] * rng.standard_normal(mean.shape)
+            mean = mean + missing * tau[row] * rng.standard_normal(mean.shape)
         out[k] = sample(mean, part, k, rng)
     return out
 
