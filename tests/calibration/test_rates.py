@@ -131,6 +131,14 @@ def test_the_same_rates_however_many_workers_and_after_a_stop(tmp_path: Path) ->
     assert told == [(len(files), len(files))]
 
 
+def test_rates_of_another_program_are_not_taken_for_its_own(tmp_path: Path, monkeypatch) -> None:
+    calibrate(tmp_path, families=1, only=["degenerate"], workers=1)
+    before = set((tmp_path / "cells").iterdir())
+    monkeypatch.setattr("unmirage.calibration.run._code", lambda: "changed")
+    calibrate(tmp_path, families=1, only=["degenerate"], workers=1)
+    assert len(set((tmp_path / "cells").iterdir()) - before) == len(before)
+
+
 def test_a_damaged_cell_is_named_with_its_mend(tmp_path: Path) -> None:
     calibrate(tmp_path, families=1, only=["degenerate"], workers=1)
     file = next((tmp_path / "cells").iterdir())

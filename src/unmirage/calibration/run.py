@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+import unmirage
 from unmirage.auditing import audit
 from unmirage.auditing.verdict import looks_sharp
 from unmirage.calibration.grid import LEAST, LEAST_SLACK, MOST, MOST_BOUND, Asks, Cell, Size, cells
@@ -104,7 +106,9 @@ def calibrate(
     only: Sequence[str] = (),
     tell: Callable[[int, int, Rate], None] = lambda done, total, rate: None,
 ) -> list[Rate]:
-    """Judge every cell of the grid and write its rates below ``out``; what is there is kept.
+    """Judge every cell of the grid and write its rates below ``out``.
+
+    What is there is kept, unless the program that made it has changed.
 
     The same seed gives the same rates, however many workers. Interrupted, the same call goes on.
 
@@ -160,9 +164,20 @@ def _families(cell: Cell, size: Size, families: int | None) -> int:
 
 
 def _file(cell: Cell, families: int, seed: int) -> str:
-    """A name that changes with all that the rates depend on, the code aside."""
-    said = json.dumps([cell.name, families, seed, DRAWS])
+    """A name that changes with all that the rates depend on, the program's own text too."""
+    said = json.dumps([cell.name, families, seed, DRAWS, _code()])
     return f"{cell.asks}-{hashlib.sha256(said.encode()).hexdigest()[:16]}.json"
+
+
+@cache
+def _code() -> str:
+    """One hash over the modules that make a verdict."""
+    home, found = Path(unmirage.__file__).parent, hashlib.sha256()
+    for part in ("records", "metrics", "curves", "auditing", "calibration"):
+        for path in sorted((home / part).rglob("*.py")):
+            found.update(path.read_bytes())
+    found.update((home / "simulate.py").read_bytes())
+    return found.hexdigest()
 
 
 def _each(todo: Sequence[tuple[Cell, int, int, Path]], workers: int | None) -> Iterator[Rate]:
