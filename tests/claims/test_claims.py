@@ -66,6 +66,16 @@ def _audit(frame: pl.DataFrame) -> unmirage.Audit:
     return unmirage.audit(unmirage.read(frame), metric=metric.METRICS, draws=200)
 
 
+def test_a_model_that_solves_only_the_shortest_answers_is_fitted() -> None:
+    frames = []
+    for size, rate in ((1, 0.99), (2, 0.7), (3, 0.5), (4, 0.35)):
+        exact = dict.fromkeys((10000.0, 100000.0), rate ** (1 / size))
+        frames.append(answers(exact, lengths=(size,), items=2000))
+    claim = length.judge([pl.concat(frames)])
+    assert all(r["lengths fitted"] == 4 for r in claim.table)
+    assert all(r["R2 geometric"] is not None for r in claim.table)
+
+
 def test_independent_errors_fall_geometrically_and_their_rate_is_found() -> None:
     rates = {1e4: 0.6, 1e5: 0.8, 1e6: 0.95}
     claim = length.judge([answers(rates, lengths=(1, 2, 3, 4, 5, 6), items=2000)])
@@ -187,7 +197,13 @@ def test_the_answer_on_in_context_learning_counts_what_the_audit_says() -> None:
     flat = answers(dict.fromkeys(WIDTHS, 0.5), lengths=(1,), items=800, family="lab-icl")
     flat = flat.with_columns(subtask=pl.lit("in context"), shots=pl.lit(1, pl.Int64))
     audit = unmirage.audit(unmirage.read(flat), metric=["cross_entropy"], draws=200)
-    assert incontext.judge({"params": audit}, flat, []).answer == "no sign of it here"
+    assert [j.verdict for j in audit.judgements] == ["undecided"]
+    assert incontext.judge({"params": audit}, flat, []).answer == "undecided here"
+    slow = answers(smooth(), lengths=(1,), items=800, family="lab-icl")
+    slow = slow.with_columns(subtask=pl.lit("in context"), shots=pl.lit(1, pl.Int64))
+    audit = unmirage.audit(unmirage.read(slow), metric=["cross_entropy"], draws=200)
+    assert [j.verdict for j in audit.judgements] == ["smooth"]
+    assert incontext.judge({"params": audit}, slow, []).answer == "no sign of it here"
 
 
 def test_the_last_step_of_each_model_and_the_number_of_an_item() -> None:
@@ -215,7 +231,7 @@ def test_the_command_trains_judges_and_writes(
 ) -> None:
     pytest.importorskip("jax", reason="the lab needs the extra: pip install unmirage[lab]")
     from unmirage.claims import reproduce, runs
-    from unmirage.errors import OptionError
+    from unmirage.errors import FileProblem, OptionError
 
     small = {"length": "1-3", "items": "60", "steps": "120", "batch": "16"}
     monkeypatch.setattr(runs.Run, "rungs", lambda self, quick=False: _few(self.family, small))
@@ -229,6 +245,14 @@ def test_the_command_trains_judges_and_writes(
     assert "| P3 |" in page
     assert "pictures/P3.svg" in page
     assert (tmp_path / "pictures" / "P3.png").stat().st_size > 1000
+    other = {**json.loads((tmp_path / "claims.json").read_text())[0], "id": "P1", "title": "kept"}
+    (tmp_path / "claims.json").write_text(json.dumps([other]))
+    reproduce.reproduce(tmp_path, ["P3"], settings=reproduce.Settings(draws=100))
+    assert [c["id"] for c in json.loads((tmp_path / "claims.json").read_text())] == ["P1", "P3"]
+    assert "| P1 | kept |" in (tmp_path / "science.md").read_text()
+    (tmp_path / "claims.json").write_text("{")
+    with pytest.raises(FileProblem, match="holds no claims"):
+        reproduce.reproduce(tmp_path, ["P3"], settings=reproduce.Settings(draws=100))
 
 
 def _few(family: str, settings: dict[str, str]) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,22 @@ def test_what_cannot_be_exported_is_said(run: Path, tmp_path: Path) -> None:
             folder.plan([rung])
     with pytest.raises(OptionError, match="no language model"):
         export.export(tmp_path / "icl-labels", "d4 seed0", tmp_path / "a")
-    with pytest.raises(OptionError, match="not finished"):
+    with pytest.raises(OptionError, match="no weights of its last step"):
         export.export(tmp_path / "recall", "d4 seed0", tmp_path / "a")
     assert not (tmp_path / "a").exists()
+
+
+def test_an_export_to_here_and_weights_that_are_gone(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    made = export.export(copy, "d8 seed3", ".")
+    assert (made / "config.json").exists()
+    for weights in (copy / ".lab" / "models").rglob("*.safetensors"):
+        weights.unlink()
+    with pytest.raises(OptionError, match="no weights") as caught:
+        export.export(copy, "d8 seed3", tmp_path / "b")
+    assert f"remove {Folder(copy).records(RUNG)}" in str(caught.value)

@@ -244,6 +244,58 @@ def test_damaged_records_are_refused_by_name(tmp_path: Path) -> None:
         assert "mend: remove this file" in str(caught.value)
 
 
+def test_not_one_bit_of_finished_records_may_change(tmp_path: Path) -> None:
+    one, folder = OLD[0], Folder(tmp_path)
+    folder.keep(pl.DataFrame({"x": [float(i * i) for i in range(300)]}), one)
+    assert folder.finished(one)
+    path = folder.records(one)
+    whole = path.read_bytes()
+    for place in range(3, len(whole), max(1, len(whole) // 60)):
+        spoilt = bytearray(whole)
+        spoilt[place] ^= 1 << place % 8
+        path.write_bytes(bytes(spoilt))
+        said = ""
+        try:
+            taken = folder.finished(one)
+        except FileProblem as error:
+            taken, said = False, str(error)
+        assert not taken
+        assert not said or "the records are damaged" in said
+    path.write_bytes(whole)
+    assert folder.finished(one)
+
+
+def test_replace_leaves_the_files_of_others(tmp_path: Path) -> None:
+    planned(tmp_path, OLD)
+    finish(tmp_path, OLD)
+    mine = tmp_path / "records" / "mine.parquet"
+    write_frame(pl.DataFrame({"x": [1]}), mine)
+    planned(tmp_path, [rung(d=4, recipe=Recipe(steps=400))], replace=True)
+    assert [p.name for p in (tmp_path / "records").iterdir()] == ["mine.parquet"]
+
+
+def test_a_run_json_of_others_is_judged_before_anything_is_swept(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"a": 1}')
+    (tmp_path / "records").mkdir()
+    left = tmp_path / "records" / ".a.parquet.1.tmp"
+    left.write_text("somebody's")
+    with pytest.raises(FileProblem, match="no run of the lab"):
+        planned(tmp_path, OLD)
+    assert left.read_text() == "somebody's"
+    assert not (tmp_path / ".lab").exists()
+
+
+def test_without_its_damaged_run_json_a_run_keeps_its_finished_rungs(tmp_path: Path) -> None:
+    planned(tmp_path, OLD)
+    finish(tmp_path, OLD)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(FileProblem, match="finished rungs are kept"):
+        planned(tmp_path, OLD)
+    (tmp_path / "run.json").unlink()
+    assert planned(tmp_path, OLD) == OLD
+    assert all(finished(tmp_path, OLD))
+
+
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     write_frame(pl.DataFrame({"x": [1]}), tmp_path / "a.parquet")
     write_text(tmp_path / "b.json", "old")

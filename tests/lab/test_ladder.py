@@ -299,20 +299,20 @@ def test_a_full_disk_is_told_and_what_is_finished_is_kept(
     tmp_path: Path, here: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = [rung(d=2), rung(d=16)]
-    write, count = ladder.write_frame, iter(range(9))
+    write, count = Folder.keep, iter(range(9))
 
     def full(*arguments: Any) -> None:
         if next(count):
             raise OSError(errno.ENOSPC, "No space left on device")
         write(*arguments)
 
-    monkeypatch.setattr(ladder, "write_frame", full)
+    monkeypatch.setattr(Folder, "keep", full)
     with pytest.raises(UnmirageError, match="recall d2 seed0 could not be written") as caught:
         ladder.run(plan, tmp_path)
     assert "No space left on device" in str(caught.value)
     assert "mend: make room and run the same command again" in str(caught.value)
     assert [Path(name).name for name in records(tmp_path)] == ["recall-d016-seed0.parquet"]
-    monkeypatch.setattr(ladder, "write_frame", write)
+    monkeypatch.setattr(Folder, "keep", write)
     here.clear()
     monkeypatch.setattr(engine, "_segment", None)  # the weights are there
     assert len(ladder.run(plan, tmp_path)) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, fields, replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -265,3 +266,25 @@ def test_the_table_of_families_has_a_row_for_each() -> None:
     recall = rows[0]
     assert (recall["widths"], recall["params"]) == ("4 to 96", "192 to 110,592")
     assert "length=5" in str(recall["options"])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"steps": 10**13}, {"batch": 10**9}, {"checkpoints": 10**12}, {"rate_power": -1000.0}],
+)
+def test_settings_that_are_surely_a_slip_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match=next(iter(settings))):
+        Recipe(**settings)
+
+
+def test_sizes_and_seeds_that_are_surely_a_slip_are_refused() -> None:
+    family = FAMILIES["recall"][0]
+    with pytest.raises(OptionError, match="4000000000 sizes"):
+        family.widths(4_000_000_000)
+    with pytest.raises(OptionError, match="a width of 99,999,996"):
+        rungs(family, (4, 99_999_996), (0,))
+    with pytest.raises(OptionError, match="100,000,000 seeds"):
+        rungs(family, (4,), range(100_000_000))
+    icl = next(f for f in FAMILIES["icl"] if f.task == "icl-regression")
+    with pytest.raises(OptionError, match="dim 100000000"):
+        rungs(changed(icl, {"dim": "100000000"}), (8,), (0,))

@@ -11,7 +11,14 @@ import polars as pl
 from unmirage.report.panels import Panel
 from unmirage.types import Judgement
 
-Answer = Literal["as the article says", "in part", "not here", "yes, here", "no sign of it here"]
+Answer = Literal[
+    "as the article says",
+    "in part",
+    "not here",
+    "yes, here",
+    "no sign of it here",
+    "undecided here",
+]
 Cell = str | int | float | None
 
 

@@ -67,10 +67,15 @@ def judge(audits: Mapping[str, Audit], frame: pl.DataFrame, tasks: Sequence[obje
 
 
 def _answer(judged: list[Judgement]) -> Answer:
-    """Yes where most curves of a continuous metric survive, no where none does."""
+    """Yes where most curves of a continuous metric survive; where none does, no, unless half of
+    the curves of what is learnt are undecided."""
     survive = sum(j.verdict == "survives" for j in judged)
     if not judged or not survive:
-        return "no sign of it here"
+        by: dict[str, list[bool]] = defaultdict(list)
+        for j in judged:
+            by[_what(j)].append(j.verdict == "undecided")
+        open_ = any(2 * sum(found) >= len(found) for found in by.values())
+        return "undecided here" if open_ else "no sign of it here"
     return "yes, here" if survive >= len(judged) / 2 else "in part"
 
 
@@ -94,6 +99,8 @@ def _differs(
 ) -> str:
     """Which curves survive, and what accuracy alone would have claimed."""
     said = []
+    if any(axis == "step" and what != "regression" for axis, what, _ in groups):
+        said.append("Along training step labels are asked with one example shown, as trained.")
     survive = [j for j in judged if j.verdict == "survives"]
     if survive:
         where = sorted({f"{_what(j)} along {AXES[j.curve.scale_name]}" for j in survive})

@@ -12,7 +12,7 @@ from unmirage.metrics import score
 from unmirage.report.panels import Panel, Point
 from unmirage.types import Floats
 
-SOLVED = 0.95  # exact match of the shortest answers from which on a model is left out
+SOLVED = 0.95  # a model with more right answers at every length has no fall to speak of
 LEAST_RIGHT = 5  # right answers a length needs to be part of a fit
 
 
@@ -99,7 +99,8 @@ def _said(table: Sequence[dict[str, Cell]], family: str) -> str:
     if together:
         said += (
             f"; answers are wholly right {np.median(together):.2f} times as often as independent "
-            "errors would have it (median)"
+            f"errors would have it (median of {len(together)} models that are not nearly perfect; "
+            f"{min(together):.2f} to {max(together):.2f})"
         )
     return said + "."
 
@@ -145,8 +146,7 @@ def _fits(part: pl.DataFrame) -> dict[str, Cell]:
     """log exact match = a + L log p, by binomial errors; distance = a + b L; dependence."""
     length = part["length"].to_numpy().astype(float)
     exact, right, n = (part[c].to_numpy().astype(float) for c in ("exact", "right", "n"))
-    # where nearly all is right there is no fall to speak of
-    solved = bool(exact[0] > SOLVED)
+    solved = bool((exact > SOLVED).all())
     use = (right >= LEAST_RIGHT) & (exact < 1) & (not solved)
     rate: Cell = None
     fit: Cell = None
@@ -189,11 +189,11 @@ def _dependence(tokens: list[list[bool]]) -> float:
     """Share of answers with every token right, over the product of the shares of each position.
 
     1 = independent errors; above, errors come together. Teacher-forced, so that an early error
-    does not spoil what follows. NaN where nothing or everything is right, or for one token.
+    does not spoil what follows. NaN where nothing or nearly everything is right, or for one token.
     """
     right = np.array(tokens, dtype=float)
     both = right.all(axis=1).mean()
     apart = right.mean(axis=0).prod()
-    if right.shape[1] < 2 or both * len(right) < LEAST_RIGHT or both == 1:
+    if right.shape[1] < 2 or both * len(right) < LEAST_RIGHT or both > SOLVED:
         return float("nan")
     return float(both / apart)

@@ -65,10 +65,11 @@ def export(run: str | Path, name: str, out: str | Path) -> Path:
         )
     weights = weights_path(Folder(run).models, rung, rung.recipe.steps)
     if not weights.exists():
-        raise OptionError(
-            f"{name} of {run} is not finished", mend="run the same `unmirage lab run` again"
-        )
-    out = Path(out)
+        records = Folder(run).records(rung)
+        again = "run the same `unmirage lab run` again"
+        mend = f"remove {records}, then {again}: it is trained anew" if records.exists() else again
+        raise OptionError(f"{name} of {run} has no weights of its last step", mend=mend)
+    out = Path(out).absolute()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OptionError(f"{out} is there already", mend="name a new or an empty folder")
     arrays, _ = load(weights)

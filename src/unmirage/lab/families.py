@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from unmirage.errors import OptionError
 from unmirage.lab import tasks
-from unmirage.lab.recipe import Recipe, Rung
+from unmirage.lab.recipe import MOST, Recipe, Rung
 from unmirage.registry import Registry
 
 Value = int | float | str
@@ -33,6 +33,8 @@ class Family:
         Each is a multiple of the heads. Raises OptionError where they do not fit.
         """
         heads = self.recipe.heads
+        if not 1 <= count <= MOST["sizes"]:
+            raise OptionError(f"{count} sizes", mend=f"from 1 to {MOST['sizes']:,}")
         found: list[int] = []
         for i in range(count):
             share = i / (count - 1) if count > 1 else 1.0
@@ -97,6 +99,11 @@ def rungs(family: Family, widths: Sequence[int], seeds: Sequence[int]) -> list[R
     if any(b <= a for a, b in pairwise(widths)):
         raise OptionError(
             f"the sizes {','.join(map(str, widths))} do not increase", mend="smallest first"
+        )
+    if widths[-1] > MOST["width"] or len(seeds) > MOST["seeds"]:
+        raise OptionError(
+            f"a width of {widths[-1]:,} and {len(seeds):,} seeds",
+            mend=f"widths up to {MOST['width']:,}, seeds up to {MOST['seeds']:,}",
         )
     heads = family.recipe.heads
     wrong = [d for d in widths if d < 1 or d % heads]

@@ -4,6 +4,7 @@
     records/<rung>.parquet      one file a rung, finished or not there
     records/success.parquet     the share of seeds that succeeded, by size
     .lab/models/...             weights of every recorded step
+    .lab/sums/...               SHA-256 of each file of records
     .lab/work/...               the state of a rung in training
     .lab/lock                   held while a run is at work; freed by the system when it dies
 
@@ -12,6 +13,7 @@ Names that begin with a dot are not read by ``unmirage audit``.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -44,6 +46,7 @@ class Folder:
         self.manifest = self.path / "run.json"
         self.models = self.path / ".lab" / "models"
         self.work = self.path / ".lab" / "work"
+        self.sums = self.path / ".lab" / "sums"
         self.success = self.path / "records" / "success.parquet"
 
     def records(self, rung: Rung) -> Path:
@@ -56,14 +59,24 @@ class Folder:
         if not path.exists():
             return False
         try:
-            pl.read_parquet(path)  # in full: its end alone does not tell of a damage before it
-            return pl.read_parquet_metadata(path).get(_ASKED) == rung.asked()
-        except (pl.exceptions.PolarsError, OSError) as error:
+            if pl.read_parquet_metadata(path).get(_ASKED) != rung.asked():
+                return False
+            there = self.sums / path.name
+            if there.exists() and there.read_text() != _sum(path):
+                raise OSError("they are not the bytes that were written")
+            if not there.exists():
+                pl.read_parquet(path)
+            return True
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
             raise FileProblem(
                 f"the records are damaged ({error})",
                 file=str(path),
                 mend="remove this file and run the same command again",
             ) from error
+
+    def keep(self, frame: pl.DataFrame, rung: Rung) -> None:
+        """Write the records of a rung, and their sum before they have their name."""
+        write_frame(frame, self.records(rung), rung, self.sums)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -94,10 +107,16 @@ class Folder:
 
     def _refuse_foreign(self) -> None:
         """Before anything is written or swept: the folder is new, empty or a run's."""
-        if not self.path.is_dir() or self.manifest.exists():
+        if self.manifest.exists():
+            _read(self.manifest)
             return
+        if not self.path.is_dir():
+            return
+        ours = {".lab"}
+        if (self.path / ".lab" / "lock").exists():
+            ours.add("records")  # a run whose damaged run.json was removed
         # a run that was killed at its start has left no more than this
-        if any(p.name != ".lab" and not p.match(_UNFINISHED[0]) for p in self.path.iterdir()):
+        if any(p.name not in ours and not p.match(_UNFINISHED[0]) for p in self.path.iterdir()):
             raise OptionError(
                 f"{self.path} holds other things and no run of the lab",
                 mend="use a new or an empty folder",
@@ -122,11 +141,13 @@ class Folder:
             if differ and not replace:
                 raise OptionError(
                     f"{self.path} holds a run with other settings: {differ}",
-                    mend="use another --out, or --replace to give that run up",
+                    mend="use another --out (or, of lab run, --replace to give that run up)",
                 )
             if differ:
-                for path in (self.path / "records").glob("*.parquet"):
-                    path.unlink()
+                mine = [f"{task}-d*-seed*.parquet" for task in old["tasks"]]
+                for pattern in (*mine, self.success.name):
+                    for path in (self.path / "records").glob(pattern):
+                        path.unlink()
                 rungs = list(wanted)
             else:
                 rungs = _extend(old, wanted)
@@ -163,7 +184,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise FileProblem(
             f"it is no run of the lab, or damaged ({type(error).__name__}: {error})",
             file=str(path),
-            mend="use another --out",
+            mend="use another --out; if it was a run of the lab, remove this file and run the same "
+            "command again: finished rungs are kept",
         ) from error
     return dict(found)
 
@@ -254,13 +276,23 @@ def _take(descriptor: int) -> bool:
     return True
 
 
-def write_frame(frame: pl.DataFrame, path: Path, rung: Rung | None = None) -> None:
+def _sum(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_frame(
+    frame: pl.DataFrame, path: Path, rung: Rung | None = None, sums: Path | None = None
+) -> None:
     """Write Parquet under a temporary name, then move it: a killed run leaves no half file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     facts = {_ASKED: rung.asked()} if rung else None
     try:
         frame.write_parquet(unfinished, compression="zstd", compression_level=22, metadata=facts)
+        if sums is not None:
+            sums.mkdir(parents=True, exist_ok=True)
+            write_text(sums / path.name, _sum(unfinished))
         os.replace(unfinished, path)
     except pl.exceptions.PolarsError as error:  # how polars tells of a full disk
         raise OSError(f"{path} cannot be written: {error}") from error

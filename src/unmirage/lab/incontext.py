@@ -23,6 +23,10 @@ Arrays = dict[str, NDArray[np.generic]]
 Rng = np.random.Generator
 
 
+#: more is surely a slip, and would not fit a memory
+LARGEST, MOST_ITEMS = 4096, 10_000_000
+
+
 @dataclass(frozen=True)
 class RegressionTask:
     """y = w x / sqrt(d) + noise in context (Garg et al. 2022, arXiv 2208.01066).
@@ -40,7 +44,12 @@ class RegressionTask:
     kind: Literal["numbers"] = "numbers"
 
     def __post_init__(self) -> None:
-        if min(self.dim, self.shots, self.items) < 1 or not 0 <= self.noise < np.inf:
+        if not (
+            0 < self.dim <= LARGEST
+            and 0 < self.shots <= LARGEST
+            and 0 < self.items <= MOST_ITEMS
+            and 0 <= self.noise < np.inf
+        ):
             raise OptionError(
                 f"dim {self.dim}, shots {self.shots}, items {self.items}, noise {self.noise}",
                 mend="sizes from 1 on, a noise from 0 on",

@@ -89,7 +89,7 @@ def train_rung(
         asked = task if step == rung.recipe.steps else _fewer(rung, task)
         frames.append(rows.evaluate(asked, rung, step, params))
     path = folder.records(rung)
-    write_frame(pl.concat(frames), path, rung)
+    folder.keep(pl.concat(frames), rung)
     return Finished(rung, path, time.process_time() - begun, resumed=False)
 
 
@@ -273,7 +273,8 @@ def _share_out(
     jobs: set[Future[Finished | None]] = set()
     finished = len(plan) - len(waiting)
     try:
-        jobs = {pool.submit(_work, rung, folder.path) for rung in waiting}
+        with _deaf():  # workers start so, and never hear a Ctrl-C that is the parent's
+            jobs = {pool.submit(_work, rung, folder.path) for rung in waiting}
         while jobs:
             ready, jobs = wait(jobs, timeout=0.3, return_when=FIRST_COMPLETED)
             for rung, step in _drain(told):
@@ -291,9 +292,29 @@ def _share_out(
             "a worker process of the lab died",
             mend="run the same command again, all is kept (out of memory? --workers 1)",
         ) from error
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise UnmirageError(
+            f"a rung needs more memory than there is ({error})",
+            mend="smaller sizes, a smaller --set batch=..., fewer --workers",
+        ) from error
     finally:
         ended.set()  # whoever still trains saves its state and stops
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Ctrl-C is not heard meanwhile, and not by processes that are started meanwhile."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _drain(told: Any) -> Iterator[tuple[Rung, int]]:

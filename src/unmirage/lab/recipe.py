@@ -15,6 +15,18 @@ VERSION = 2
 #: steps of one compiled loop; recorded steps are multiples of it
 SEGMENT = 100
 
+#: what is surely a slip, and would end in hours of waiting or no memory
+MOST = {
+    "steps": 100_000_000,
+    "batch": 1_000_000,
+    "layers": 1_000,
+    "heads": 1_000,
+    "checkpoints": 100,
+    "sizes": 1_000,
+    "seeds": 10_000,
+    "width": 65_536,
+}
+
 
 def asked_only(task: str) -> tuple[str, ...]:
     """Options of a task that change what is asked of a trained model, and not its training."""
@@ -40,11 +52,14 @@ class Recipe:
     def __post_init__(self) -> None:
         whole = ("steps", "batch", "layers", "heads", "checkpoints")
         for name in whole:
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name} is {getattr(self, name)}", mend="at least 1")
+            if not 1 <= getattr(self, name) <= MOST[name]:
+                what = f"{name} is {getattr(self, name)}"
+                raise OptionError(what, mend=f"from 1 to {MOST[name]:,}")
         numbers = ("rate", "rate_power", "clip", "decay")
         if not all(math.isfinite(getattr(self, name)) for name in numbers):
             raise OptionError("a rate, clip or decay that is no finite number", mend="rate=0.01")
+        if abs(self.rate_power) > 10:
+            raise OptionError(f"rate_power is {self.rate_power}", mend="from -10 to 10")
         if not self.rate > 0 or self.warmup < 0 or min(self.clip, self.decay) < 0:
             what = f"rate {self.rate}, warmup {self.warmup}, clip {self.clip}, decay {self.decay}"
             raise OptionError(what, mend="a rate above 0, the others from 0 on")
