@@ -169,8 +169,9 @@ def export(
         say(quiet, f"wrote {written}")
         say(
             quiet,
-            f"next: lm_eval --model hf --model_args pretrained={written} --include_path "
-            f"{written}/lm_eval --tasks 'unmirage_*' --log_samples --output_path {written}/log",
+            f"next: lm_eval --model hf --model_args {shlex.quote(f'pretrained={written}')} "
+            f"--include_path {shlex.quote(f'{written}/lm_eval')} --tasks 'unmirage_*' "
+            f"--log_samples --output_path {shlex.quote(f'{written}/log')}",
         )
 
 

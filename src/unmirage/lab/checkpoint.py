@@ -97,6 +97,6 @@ def damaged(path: Path, why: str) -> FileProblem:
     return FileProblem(
         f"the checkpoint is damaged ({why})",
         file=str(path),
-        mend="remove this file and run the same command again: its rung starts anew, all that is "
-        "finished is kept",
+        mend="remove this file (and the records of its rung, if it has some) and run the same "
+        "`unmirage lab run` again: this rung starts anew, all else that is finished is kept",
     )

@@ -9,8 +9,11 @@ from typing import Any
 from unmirage.report import axes, text
 from unmirage.report.pictures import render, themed
 
-#: colours that the colour-blind tell apart (Okabe and Ito), dark to light
-COLOURS = ("#1c2430", "#0072b2", "#009e73", "#d55e00", "#cc79a7", "#e69f00", "#56b4e9", "#999999")
+#: colours that the colour-blind tell apart (Okabe and Ito), dark to light, and two more
+COLOURS = (
+    *("#1c2430", "#0072b2", "#009e73", "#d55e00", "#cc79a7", "#e69f00", "#56b4e9", "#999999"),
+    *("#7a4e1d", "#6a3d9a"),
+)
 
 
 @dataclass(frozen=True)
