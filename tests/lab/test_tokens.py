@@ -458,3 +458,10 @@ def test_an_unknown_task_or_option_is_refused_with_the_names_there_are() -> None
         tasks.make("division")
     with pytest.raises(OptionError, match="items, digits, shots, choices"):
         tasks.make("addition", 0, {"length": "3"})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_question_is_among_its_own_examples(name: str) -> None:
+    task = make(name, shots=3)
+    for rows in (task.asked, task.batches(40, 16).reshape(-1, 4)):
+        assert not (rows[:, :-1] == rows[:, -1:]).any()

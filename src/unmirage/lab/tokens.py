@@ -108,7 +108,7 @@ class TokenTask:
         examples = np.empty((total, self.shots), dtype=np.int64)
         for i, s in enumerate(self.strata):
             place = np.flatnonzero(which == i)
-            examples[place] = rng.choice(s.train, (len(place), self.shots))
+            examples[place] = _examples(rng, s.train, order[place], self.shots)
         return np.concatenate([examples.reshape(steps, batch, -1), rows[..., None]], axis=-1)
 
     @cached_property
@@ -117,7 +117,7 @@ class TokenTask:
         if not self.shots:
             return self.test
         examples = [
-            np.random.default_rng([self.seed, 5, i]).choice(s.train, (len(s.test), self.shots))
+            _examples(np.random.default_rng([self.seed, 5, i]), s.train, s.test, self.shots)
             for i, s in enumerate(self.strata)
         ]
         return np.hstack([np.vstack(examples), self.test[:, None]])
@@ -190,6 +190,16 @@ def encode(vocab: str, texts: Sequence[str]) -> Bytes:
     place[np.frombuffer(vocab.encode("ascii"), dtype=np.uint8)] = np.arange(len(vocab))
     letters = np.frombuffer("".join(texts).encode("ascii"), dtype=np.uint8)
     return place[letters].reshape(len(texts), -1)
+
+
+def _examples(rng: np.random.Generator, train: Ints, questions: Ints, shots: int) -> Ints:
+    """(Q, k) rows of the same stratum, none of them the question itself."""
+    drawn = rng.choice(train, (len(questions), shots))
+    same = drawn == questions[:, None]
+    while same.any() and len(train) > 1:
+        drawn[same] = rng.choice(train, int(same.sum()))
+        same = drawn == questions[:, None]
+    return drawn
 
 
 def with_extras(task: TokenTask, shots: int, choices: int) -> TokenTask:
