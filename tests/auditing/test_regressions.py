@@ -169,3 +169,21 @@ def test_many_tests_are_told():
     )
     made = unmirage.audit(unmirage.read(table), draws=100)
     assert any(n.code == "many_tests" for n in made.notes)
+
+
+def test_needed_items_come_from_the_log_probabilities_of_the_targets():
+    """A smooth law that reaches 0 names no number: 29 items were named where 2,722 were needed."""
+    from unmirage.simulate import Design, Truth, samples
+
+    frame = samples(Truth("power law", 0.02, 0.9), Design(items=60, tokens=8), seed=3)
+    judged = unmirage.audit(unmirage.read(frame), draws=100).judgements
+    exact, told = (
+        next(j for j in judged if j.key.metric == m) for m in ("exact_match", "target_prob")
+    )
+    rungs = exact.finding("resolution").values["floor_rungs"]
+    assert rungs
+    by_scale = dict(zip(told.curve.scale, told.curve.score, strict=True))
+    for rung in rungs:
+        p = by_scale[rung["scale"]]
+        assert rung["expected"] == p
+        assert rung["needed_n"] == pytest.approx(np.log(0.05) / np.log1p(-p), rel=0.1, abs=1)

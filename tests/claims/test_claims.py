@@ -156,7 +156,7 @@ def sampled(rates: dict[float, float], length: int, items: int) -> pl.DataFrame:
 
 def test_more_items_lift_the_floor_and_the_number_was_named_before() -> None:
     rates = smooth(0.45)
-    claim = resolution.judge([sampled(rates, 6, 10_000)], draws=100)
+    claim = resolution.judge([sampled(rates, 6, 10_000)])
     rows = list(claim.table)
     assert [r["right of 100"] for r in rows] == sorted(int(r["right of 100"] or 0) for r in rows)
     floor = [r for r in rows if r["right of 100"] == 0]
@@ -176,7 +176,7 @@ def test_more_items_lift_the_floor_and_the_number_was_named_before() -> None:
 
 def test_a_model_that_guesses_is_above_no_chance() -> None:
     rates = {**dict.fromkeys(WIDTHS[:4], 0.1), **dict.fromkeys(WIDTHS[4:], 0.9)}
-    claim = resolution.judge([answers(rates, lengths=(5,), items=3000)], draws=100)
+    claim = resolution.judge([answers(rates, lengths=(5,), items=3000)])
     said = [r["above chance"] for r in claim.table]
     assert said[4:] == ["yes"] * 4
     assert said.count("no") >= 3

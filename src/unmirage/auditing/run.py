@@ -287,7 +287,11 @@ class _Judge:
         return made
 
     def _resolution(self, pushed: Push | None) -> list[Finding]:
-        if pushed is not None and pushed.way == "items":
+        told = self.named.get("target_prob")
+        exact = self.curve.facts.name == "exact_match"
+        if exact and told is not None and told.models == self.curve.models:
+            expected, source = told.score, "the log-probability of the targets"
+        elif pushed is not None and pushed.way == "items":
             expected, source = pushed.pushed, "the smooth companion"
         elif self.tested is not None:
             expected, source = from_working(self.curve, self.tested.best.mean[0]), "the smooth law"

@@ -96,7 +96,7 @@ def _judge(
             }
         )
     if name == "P2":
-        return resolution.judge(mine, settings.draws, settings.seed)
+        return resolution.judge(mine)
     if name == "P3":
         return length.judge(mine)
     made = [tasks.make(task, seed, dict(options)) for task, seed, options in learnt["icl"]]

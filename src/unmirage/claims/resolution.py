@@ -10,28 +10,25 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from unmirage.auditing import audit
 from unmirage.claims.claim import Answer, Cell, Claim, item_number, last_step, number
 from unmirage.curves.uncertainty import exact_interval
-from unmirage.records import read
 from unmirage.report.panels import Panel, Point
 
 FIRST = 100  # items of the small test set
 TIMES = (1, 10, 100)
 
 
-def judge(frames: Sequence[pl.DataFrame], draws: int = 300, seed: int = 0) -> Claim:
+def judge(frames: Sequence[pl.DataFrame]) -> Claim:
     """From samples of families that were asked many items; the first hundred are looked at first.
 
     The needed number is predicted from the log-probabilities of the targets of the first hundred
-    items, p = mean of prod_t p(token t), n = log(0.05) / log(1 - p); beside it stands the number
-    that the audit names, from the shape of the curve of those hundred. Only then are the other
-    items looked at.
+    items, p = mean of prod_t p(token t), n = log(0.05) / log(1 - p), as the audit predicts it. Only
+    then are the other items looked at.
     """
     models: list[_Model] = []
     panels: list[Panel] = []
     for frame in frames:
-        models += _family(last_step(frame), draws, seed)
+        models += _family(last_step(frame))
         panels += _panels(last_step(frame))
     floor = [m for m in models if m.right[0] == 0]
     lifted = [m for m in floor if m.above]
@@ -48,7 +45,7 @@ def judge(frames: Sequence[pl.DataFrame], draws: int = 300, seed: int = 0) -> Cl
         f"{len(models) - len(below)} of all, are seen above chance. For "
         f"{len(predicted)} of them the log-probabilities of the first {FIRST} targets named, "
         "beforehand, a number of items that would show the score with probability 0.95; the first "
-        f"right answer came within it for {len(within)}. {_ratios(predicted)} {_by_shape(floor)}"
+        f"right answer came within it for {len(within)}. {_ratios(predicted)}"
     )
     differs = "Chance is 10^-L, a random answer of L digits. "
     if below:
@@ -83,16 +80,6 @@ def _ratios(predicted: Sequence[_Model]) -> str:
     return f"Measured over predicted number: {'; '.join(said)}." if said else ""
 
 
-def _by_shape(floor: Sequence[_Model]) -> str:
-    """What the audit named for the models at the floor, in a sentence."""
-    named = [m for m in floor if m.audited is not None]
-    within = [m for m in named if m.first is not None and m.first <= (m.audited or 0)]
-    return (
-        f"The audit of the first {FIRST}, from the shape of the curve alone, named a number for "
-        f"{len(named)} of them; the first right answer came within it for {len(within)}."
-    )
-
-
 def _names(models: Sequence[_Model]) -> str:
     sizes: dict[str, set[float]] = defaultdict(set)
     for m in models:
@@ -110,7 +97,6 @@ class _Model:
     right: tuple[int, ...]  # right answers among the first 1, 10, 100 times FIRST items
     asked: int  # items in all
     predicted: float | None  # items needed, by the log-probabilities of the first items
-    audited: float | None  # items needed, by the audit of the first items
     measured: float | None  # items that show the measured share with probability 0.95
     first: int | None  # place of the first right answer, from 1 on
     above: bool  # above a random answer of that length, with all items
@@ -126,7 +112,6 @@ class _Model:
             "asked": self.asked,
             "right of all": self.right[-1],
             "items needed, predicted": self.predicted,
-            "items needed, by the audit": self.audited,
             "items needed, measured": self.measured,
             "first right item": self.first,
             "above chance": "yes" if self.above else "no",
@@ -134,18 +119,16 @@ class _Model:
         }
 
 
-def _family(frame: pl.DataFrame, draws: int, seed: int) -> list[_Model]:
+def _family(frame: pl.DataFrame) -> list[_Model]:
     frame = frame.with_columns(
         exact=pl.col("output") == pl.col("targets").list.first(), place=item_number()
     )
     longest = frame.filter(pl.col("targets").list.first().str.len_chars() == _longest(frame))
     constant = _best_constant(longest)
-    first = longest.filter(pl.col("place") < FIRST).drop("exact", "place")
-    audited = _audited(first, draws, seed)
     family = _name(frame)
     found = []
     groups = longest.sort("params", "seed", "place").group_by("model", maintain_order=True)
-    for (model,), mine in groups:
+    for _, mine in groups:
         exact = mine["exact"].to_numpy()
         total, n = int(exact.sum()), len(exact)
         places = np.flatnonzero(exact)
@@ -158,7 +141,6 @@ def _family(frame: pl.DataFrame, draws: int, seed: int) -> list[_Model]:
                 tuple(int(exact[: FIRST * t].sum()) for t in TIMES),
                 n,
                 _needed(float(np.nanmean(probability.to_numpy()))),
-                audited.get(str(model)),
                 _needed(total / n),
                 int(places[0]) + 1 if len(places) else None,
                 _above(total, n, 10.0 ** -_longest(frame)),
@@ -194,22 +176,6 @@ def _best_constant(frame: pl.DataFrame) -> float:
     best = target.gather_every(2).mode().sort()[0]
     hits, rest = int((target.gather_every(2, 1) == best).sum()), len(target) // 2
     return float(exact_interval(np.array([hits], float), np.array([max(rest, 1)], float))[1][0])
-
-
-def _audited(first: pl.DataFrame, draws: int, seed: int) -> dict[str, float]:
-    """Model -> the number of items that the audit of these items names for it, at the floor."""
-    judged = audit(read(first), metric=["exact_match"], draws=draws, seed=seed).judgements
-    found: dict[str, float] = {}
-    for j in judged:
-        told = j.finding("resolution")
-        rungs = told.values.get("floor_rungs", ()) if told else ()
-        by_scale = dict(zip(j.curve.scale.tolist(), j.curve.models, strict=True))
-        assert isinstance(rungs, list | tuple)
-        for rung in rungs:
-            value = float(rung["needed_n"])
-            if rung["score"] == 0 and np.isfinite(value):
-                found[by_scale[rung["scale"]]] = value
-    return found
 
 
 def _panels(frame: pl.DataFrame) -> list[Panel]:
