@@ -328,7 +328,7 @@ def test_options_reach_the_lab(ladder, tmp_path):
         (["recall", "--set", "stepz=1"], "no setting 'stepz'"),
         (["recall", "--set", "steps"], "is no NAME=VALUE"),
         (["recall", "--set", "steps=few"], "a whole number is needed"),
-        (["recall", "--set", "steps=0"], "at least 1"),
+        (["recall", "--set", "steps=0"], "from 1 to 100,000,000"),
         (["recall", "--set", "items=5", "--items", "6"], "items is given twice"),
         (["recall", "--set", "steps=5", "--set", "steps=6"], "gives steps twice"),
         (["recall", "--choices", "1"], "choices 0 or from 2 on"),

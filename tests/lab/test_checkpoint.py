@@ -47,7 +47,7 @@ def refused(path: Path) -> str:
     text = str(caught.value)
     assert str(path) in text
     assert "damaged" in text
-    assert "mend: remove this file and run the same command again" in text
+    assert "mend: remove this file (and the records of its rung" in text
     return text
 
 
