@@ -84,7 +84,7 @@ def test_a_mirage_is_asked_only_of_what_looks_emergent() -> None:
     found = judge(Cell("mirage", Truth("power law", 0.001, 0.97), design, items=True), 3, 1)
     assert found.asked == found.sharp == 3
     assert found.hits == 3
-    assert found.named == {"metric": 3}
+    assert found.named["metric"] == 3
     plain = judge(Cell("mirage", Truth("power law", 0.5, 0.9), Design(items=200), items=True), 2, 1)
     assert (plain.asked, plain.curves) == (0, 2)
     assert plain.rate != plain.rate
