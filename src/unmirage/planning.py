@@ -12,15 +12,13 @@ of families with a real step of the given height that are judged *survives*.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 
 import numpy as np
 
 from unmirage.calibration.grid import Cell
-from unmirage.calibration.run import Rate, judge
+from unmirage.calibration.run import judge, spread
 from unmirage.errors import InputError, OptionError
 from unmirage.simulate import Design, Metric, Truth
 from unmirage.types import Judgement
@@ -136,7 +134,9 @@ def plan(
         for r, n, s in asked
     }
     found: dict[tuple[int, int, float], Power] = {}
-    for key, rate in _each(jobs, families, seed, workers):
+    keys = list(jobs)
+    for place, rate in spread(judge, [(jobs[k], families, seed) for k in keys], workers):
+        key = keys[place]
         found[key] = Power(*key, rate.rate, *rate.interval, rate.asked)
         tell(len(found), len(jobs))
     return Plan(
@@ -148,26 +148,6 @@ def plan(
         tuple(found[k] for k in asked[len(grid) :]),
         (low, high),
     )
-
-
-_Key = tuple[int, int, float]
-
-
-def _each(
-    jobs: dict[_Key, Cell], families: int, seed: int, workers: int | None
-) -> Iterator[tuple[_Key, Rate]]:
-    if workers == 1 or len(jobs) == 1:
-        for key, cell in jobs.items():
-            yield key, judge(cell, families, seed)
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        futures = {pool.submit(judge, cell, families, seed): key for key, cell in jobs.items()}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def at_hand(judgement: Judgement) -> tuple[Truth, Design, tuple[float, float]]:

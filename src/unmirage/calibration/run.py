@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy import stats
@@ -150,7 +150,7 @@ def calibrate(
             found[cell.name] = _load(path)
         else:
             todo.append((cell, number, seed, path))
-    for rate in _each(todo, workers):
+    for _, rate in spread(_work, todo, workers):
         found[rate.name] = rate
         tell(len(found), len(wanted), rate)
     return [found[c.name] for c in wanted]
@@ -180,16 +180,19 @@ def _code() -> str:
     return found.hexdigest()
 
 
-def _each(todo: Sequence[tuple[Cell, int, int, Path]], workers: int | None) -> Iterator[Rate]:
-    if workers == 1 or len(todo) <= 1:
-        for job in todo:
-            yield _work(*job)
+def spread(
+    work: Callable[..., Rate], jobs: Sequence[tuple[Any, ...]], workers: int | None
+) -> Iterator[tuple[int, Rate]]:
+    """``work(*job)`` of every job over processes: (place of the job, rate) as each is done."""
+    if workers == 1 or len(jobs) <= 1:
+        for place, job in enumerate(jobs):
+            yield place, work(*job)
         return
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        futures = [pool.submit(_work, *job) for job in todo]
+        futures = {pool.submit(work, *job): place for place, job in enumerate(jobs)}
         try:
             for future in as_completed(futures):
-                yield future.result()
+                yield futures[future], future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

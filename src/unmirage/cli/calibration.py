@@ -21,6 +21,7 @@ from unmirage.cli.shared import (
 from unmirage.errors import OptionError
 
 if TYPE_CHECKING:
+    from unmirage.calibration.grid import Size
     from unmirage.calibration.run import Rate
 
 
@@ -56,7 +57,7 @@ def calibrate(
         from unmirage.calibration.page import write_page
         from unmirage.calibration.run import DRAWS
 
-        size = "full" if full else "quick"
+        size: Size = "full" if full else "quick"
         with progress_bar("cells", quiet) as bar:
 
             def tell(done: int, total: int, rate: Rate) -> None:
@@ -67,7 +68,7 @@ def calibrate(
 
             rates = measure(
                 out,
-                "full" if full else "quick",
+                size,
                 seed=seed,
                 families=families,
                 workers=workers,
