@@ -76,9 +76,7 @@ def test_the_null_statistic_agrees_with_refitting():
     d = family(line(1, 9), 3000, tau=0.1)
     laws = LAWS["share"]
     fits = [fit(law, d) for law in laws]
-    best = int(
-        np.argmin([breaks._criterion(law, f, d)[0] for law, f in zip(laws, fits, strict=True)])
-    )
+    best = int(breaks.search(laws, fits, d)[0].argmin())
     rows = np.array([0])
     made = breaks.simulate(fits[best], d, rows, streams(1), 60)
     fast = breaks._statistics(laws, fits[best], d, rows, made)[0]
@@ -86,8 +84,8 @@ def test_the_null_statistic_agrees_with_refitting():
     for u in made[0]:
         one = Data(d.x, u[None], d.n, d.se, d.low, d.high, d.least)
         f = [fit(law, one) for law in laws]
-        smooth = min(breaks._criterion(law, g, one)[0] for law, g in zip(laws, f, strict=True))
-        slow.append(smooth - breaks._best_step(laws, f, one)[0][0])
+        smooth, stepped, _ = breaks.search(laws, f, one)
+        slow.append(smooth.min() - stepped.criterion[0])
     slow = np.array(slow)
     assert np.corrcoef(fast, slow)[0, 1] > 0.8
     # what matters is the upper tail, which sets the p-value
@@ -99,7 +97,7 @@ def test_the_step_is_found_by_trying_every_gap():
     d = family(line(1, 8) + 1.5 * (np.arange(8) >= 3), 500, seed=4)
     laws = LAWS["share"]
     fits = [fit(law, d) for law in laws]
-    best, gap, *_ = breaks._best_step(laws, fits, d)
+    best = breaks.search(laws, fits, d)[1]
     tried = {}
     for law, f in zip(laws, fits, strict=True):
         if law.basis == PLATEAU:
@@ -112,8 +110,8 @@ def test_the_step_is_found_by_trying_every_gap():
                 k = law.parameters + 2
                 tried[law.name, j, level] = value + 2 * k
     key = min(tried, key=tried.get)
-    assert tried[key] == pytest.approx(best[0])
-    assert key[1] == gap[0]
+    assert tried[key] == pytest.approx(best.criterion[0])
+    assert key[1] == best.gap[0]
 
 
 def test_seeded_and_independent_of_the_batch():

@@ -20,7 +20,7 @@ and p = 1: there a steep smooth curve and a step are one and the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,6 +38,8 @@ from unmirage.curves.laws import (
     inverse_link,
     minus_two_log,
     plateau_columns,
+    shapes,
+    solve,
     unit,
     weighted_fit,
 )
@@ -50,9 +52,28 @@ _FIRST, _STOP = 80, 0.2
 #: noise between rungs that a smooth family of shares has at most, on the scale of its law (logits
 #: or log(-log p)); a loss near 0 may scatter more on the scale of its logarithm
 NOISY = {"logit": 0.5, "loglog": 0.5}
+#: members whose criterion is so far above the best of their curve weigh below 0.25 % of it
+NEAR = 12.0
 _MEMORY = 4_000_000  # doubles in the largest temporary
 
 Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Members:
+    """One law tried on a batch, without or with a step: one row a (curve, gap, noise level)."""
+
+    law: Law
+    curve: Ints  # (N,)
+    gap: Ints  # (N,) -1 without a step
+    tau: Floats  # (N,) noise between rungs, on the scale of eta
+    shape: Floats  # (N, 2) of the plateau, NaN otherwise
+    theta: Floats  # (N, Q) coefficients, the height of the step last
+    criterion: Floats  # (N,) D
+
+    def take(self, rows: Ints | NDArray[np.bool_]) -> Members:
+        names = ("curve", "gap", "tau", "shape", "theta", "criterion")
+        return Members(self.law, *(getattr(self, name)[rows] for name in names))
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +89,7 @@ class Breaks:
     unit: tuple[str, ...]  # (B,) that scale: the link of the law with the step
     best: Ints  # (B,) number of the best smooth law
     fits: tuple[Fit, ...]  # (W,) each smooth law on all curves
+    members: tuple[Members, ...]  # all that come within NEAR of the best of their curve
 
 
 def find_breaks(
@@ -76,18 +98,18 @@ def find_breaks(
     """Test every curve for a break; ``streams`` holds one random generator a curve."""
     laws = LAWS[kind]
     fits = tuple(fit(law, data) for law in laws)
-    smooth = np.stack([_criterion(law, f, data) for law, f in zip(laws, fits, strict=True)])
-    stepped, gap, size, contrast, noise, unit_of = _best_step(laws, fits, data)
+    smooth, best_step, members = search(laws, fits, data)
+    size = best_step.size
     if kind == "positive":
         # a loss on its own scale gets better downwards; its logarithm is turned already
-        size = np.where([link == "identity" for link in unit_of], -size, size)
+        size = np.where([link == "identity" for link in best_step.link], -size, size)
     least = smooth.min(axis=0)
-    few = ~(np.isfinite(least) & np.isfinite(stepped))
-    t = np.where(few, -np.inf, least - np.where(few, 0.0, stepped))
+    few = ~(np.isfinite(least) & np.isfinite(best_step.criterion))
+    t = np.where(few, -np.inf, least - np.where(few, 0.0, best_step.criterion))
     best = smooth.argmin(axis=0)
     rows = np.arange(len(best))
     at_best = np.stack([data.noise_slope(f.slope) * f.tau[:, None] for f in fits])[best, rows]
-    noise = np.where((t > 0)[:, None], noise, at_best)
+    noise = np.where((t > 0)[:, None], best_step.noise, at_best)
     # a step that fits no better than a smooth law is no evidence, however rare it is
     p_value = np.where(t > 0, 0.0, 1.0)
     for number in range(len(laws)):
@@ -98,7 +120,75 @@ def find_breaks(
         deep = _p_values(laws, number, fits, data, t, again, streams, draws)
         p[p <= _STOP] = deep
         p_value[rows] = np.maximum(p_value[rows], p)
-    return Breaks(p_value, t, gap, size, contrast, noise, tuple(unit_of), best, fits)
+    limit = np.minimum(least, best_step.criterion) + NEAR
+    near = tuple(found.take(found.criterion <= limit[found.curve]) for found in members)
+    return Breaks(
+        p_value,
+        t,
+        best_step.gap,
+        size,
+        best_step.contrast,
+        noise,
+        tuple(best_step.link),
+        best,
+        fits,
+        tuple(found for found in near if len(found.curve)),
+    )
+
+
+def search(
+    laws: Sequence[Law], fits: Sequence[Fit], data: Data
+) -> tuple[Floats, BestStep, list[Members]]:
+    """Try every member of both classes: D of each smooth law (W, B), the best step, all members."""
+    b, m = data.u.shape
+    smooth = np.full((len(laws), b), np.inf)
+    best = BestStep(b, m)
+    members = []
+    for number, (law, fitted) in enumerate(zip(laws, fits, strict=True)):
+        for part in _parts(b, m):
+            made, noise, contrast = _members(law, fitted, data, part, step=False)
+            members.append(made)
+            smooth[number] = np.minimum(smooth[number], _least(made, b))
+            if law.basis != PLATEAU:
+                made, noise, contrast = _members(law, fitted, data, part, step=True)
+                best.see(made, noise, contrast)
+                members.append(made)
+    return smooth, best, members
+
+
+def _parts(b: int, m: int) -> Iterator[Ints]:
+    """Curves in parts whose rows (gap, noise level) fit into memory."""
+    size = max(1, _MEMORY // (m * m * len(_LEVELS) * 8))
+    for start in range(0, b, size):
+        yield np.arange(start, min(start + size, b))
+
+
+def _least(made: Members, b: int) -> Floats:
+    """Least criterion of every curve, (B,); inf where there is none."""
+    out = np.full(b, np.inf)
+    np.minimum.at(out, made.curve, made.criterion)
+    return out
+
+
+class BestStep:
+    """The best step of every curve so far."""
+
+    def __init__(self, b: int, m: int) -> None:
+        self.criterion, self.gap = np.full(b, np.inf), np.zeros(b, np.int64)
+        self.size, self.contrast = np.full(b, np.nan), np.full(b, np.nan)
+        self.noise, self.link = np.zeros((b, m)), [""] * b
+
+    def see(self, made: Members, noise: Floats, contrast: Floats) -> None:
+        order = np.lexsort((made.criterion, made.curve))
+        curves, first = np.unique(made.curve[order], return_index=True)
+        rows = order[first]
+        won = made.criterion[rows] < self.criterion[curves]
+        curves, rows = curves[won], rows[won]
+        self.criterion[curves], self.gap[curves] = made.criterion[rows], made.gap[rows]
+        self.size[curves], self.contrast[curves] = made.theta[rows, -1], contrast[rows]
+        self.noise[curves] = noise[rows]
+        for i in curves:
+            self.link[i] = made.law.link
 
 
 def _penalty(law: Law, m: int, step: bool) -> float:
@@ -118,66 +208,65 @@ def _typical(fitted: Fit) -> Floats:
     return np.asarray(np.minimum(np.median(fitted.sampling / slope, axis=1), 10.0))
 
 
-def _criterion(law: Law, fitted: Fit, data: Data) -> Floats:
-    """D of a smooth law on each curve, (B,)."""
-    penalty = _penalty(law, data.u.shape[1], step=False)
-    best = np.full(data.u.shape[0], np.inf)
-    if not np.isfinite(penalty):
-        return best
+def _members(
+    law: Law, fitted: Fit, data: Data, part: Ints, *, step: bool
+) -> tuple[Members, Floats, Floats]:
+    """The law on some curves at every noise level, with a step at every gap or without.
+
+    With the noise between rungs in u (N, M), and the contrast of the step (N,).
+    """
+    m = data.u.shape[1]
+    penalty = _penalty(law, m, step)
     if law.basis == PLATEAU:
-        return _plateau_deviance(data, fitted) + penalty
-    for level in _levels(fitted).T:
-        again = weighted_fit(law, data, fitted, level)
-        best = np.minimum(best, _deviance(data, again.mean, again.slope, level))
-    return best + penalty
+        made = _plateau_members(law, fitted, data, part, penalty)
+        return made, np.zeros((len(made.curve), m)), np.zeros(len(made.curve))
+    places = m - 1 if step else 1
+    # no rung to spare: no members
+    curve = np.repeat(part if np.isfinite(penalty) else part[:0], places * len(_LEVELS))
+    gap = np.tile(np.repeat(np.arange(places), len(_LEVELS)), len(curve) // (places * len(_LEVELS)))
+    tau = np.tile(_levels(fitted)[part][:, None], (1, places, 1)).ravel()[: len(curve)]
+    extra = (np.arange(m) > gap[:, None]).astype(float) if step else None
+    again = weighted_fit(law, data.take(curve), fitted.take(curve), tau, extra=extra)
+    height = again.theta[:, -1]
+    rows = np.arange(len(curve))
+    criterion = _deviance(data.take(curve), again.mean, again.slope, tau) + penalty
+    shape = np.full((len(curve), 2), np.nan)
+    if not step:
+        none = Members(law, curve, gap - 1, tau, shape, again.theta, criterion)
+        return none, np.zeros((len(curve), m)), np.zeros(len(curve))
+    rest = np.abs(again.eta[rows, gap + 1] - again.eta[rows, gap] - height)
+    noise = data.take(curve).noise_slope(again.slope) * tau[:, None]
+    made = Members(law, curve, gap, tau, shape, again.theta, criterion)
+    return made, noise, np.abs(height) / np.maximum(rest, 1e-9)
 
 
-def _plateau_deviance(data: Data, fitted: Fit) -> Floats:
-    """The best of all shapes and noise levels of the plateau, with weights at the fitted mean."""
-    columns = plateau_columns(unit(data.x)[0])
-    best = np.full(data.u.shape[0], np.inf)
-    for level in _levels(fitted).T:
-        sd = np.sqrt(data.total(fitted.mean, fitted.slope, level))
-        basis, _ = np.linalg.qr(columns / sd[:, None, :, None])
-        r = (data.u / sd)[:, None, None]  # (B, 1, 1, M)
-        q = (r**2).sum(-1) - ((r @ basis) ** 2).sum(-1)  # (B, G, 1)
-        best = np.minimum(best, 2 * np.log(sd).sum(axis=1) + q[..., 0].min(axis=1))
-    return best
+def _plateau_members(law: Law, fitted: Fit, data: Data, part: Ints, penalty: float) -> Members:
+    """All shapes and noise levels of the plateau, with weights at the fitted mean."""
+    part = part if np.isfinite(penalty) else part[:0]
+    few, at = data.take(part), fitted.take(part)
+    tau = _levels(at)  # (B, L); axes of the arrays below: B, L, G shapes, M, P
+    noisy = few.noise_slope(at.slope)[:, None] * tau[..., None]
+    total = (few.variance(at.mean)[:, None] + noisy**2)[:, :, None]
+    columns = plateau_columns(unit(few.x)[0])[:, None]
+    theta = solve(columns, 1 / total, few.u[:, None, None])
+    residual = few.u[:, None, None] - np.einsum("...mp,...p->...m", columns, theta)
+    q = (residual**2 / total).sum(-1)
+    criterion = np.log(total).sum(-1) + q + penalty
+    centre, width = shapes(unit(few.x)[0])
+    shape = np.broadcast_to(np.stack([centre, width], -1)[:, None], (*q.shape, 2))
+    return Members(
+        law,
+        np.repeat(part, q.shape[1] * q.shape[2]),
+        np.full(q.size, -1),
+        np.repeat(tau.ravel(), q.shape[2]),
+        shape.reshape(-1, 2),
+        theta.reshape(-1, theta.shape[-1]),
+        criterion.ravel(),
+    )
 
 
 def _deviance(data: Data, mean: Floats, slope: Floats, tau: Floats) -> Floats:
     return minus_two_log(data.u - mean, data.total(mean, slope, tau))
-
-
-def _best_step(
-    laws: Sequence[Law], fits: Sequence[Fit], data: Data
-) -> tuple[Floats, Ints, Floats, Floats, Floats, list[str]]:
-    """The best law with a step on each curve: criterion, gap, height, contrast, noise, link."""
-    b, m = data.u.shape
-    best, gap = np.full(b, np.inf), np.zeros(b, np.int64)
-    size, contrast, link = np.full(b, np.nan), np.full(b, np.nan), [""] * b
-    noise = np.zeros((b, m))
-    for law, fitted in zip(laws, fits, strict=True):
-        penalty = _penalty(law, m, step=True)
-        if law.basis == PLATEAU or not np.isfinite(penalty):
-            continue
-        for j in range(m - 1):
-            step = (np.arange(m) > j).astype(float)
-            for level in _levels(fitted).T:
-                again = weighted_fit(law, data, fitted, level, extra=step)
-                d = _deviance(data, again.mean, again.slope, level) + penalty
-                won = d < best
-                best = np.where(won, d, best)
-                gap = np.where(won, j, gap)
-                height = again.theta[:, -1]
-                rest = np.abs(again.eta[:, j + 1] - again.eta[:, j] - height)
-                size = np.where(won, height, size)
-                contrast = np.where(won, np.abs(height) / np.maximum(rest, 1e-9), contrast)
-                between = data.noise_slope(again.slope) * level[:, None]
-                noise = np.where(won[:, None], between, noise)
-                for i in np.flatnonzero(won):
-                    link[i] = law.link
-    return best, gap, size, contrast, noise, link
 
 
 # ---------------------------------------------------------------- the null distribution
@@ -292,4 +381,4 @@ def _law_criteria(
     return smooth, stepped
 
 
-__all__ = ["Breaks", "find_breaks", "sample", "simulate"]
+__all__ = ["Breaks", "Members", "find_breaks", "sample", "simulate"]

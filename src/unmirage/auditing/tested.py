@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
@@ -76,7 +76,7 @@ def _examine(form: str, curves: Sequence[Curve], seed: int, draws: int) -> list[
         Tested(
             curve,
             data.take(np.array([i])),
-            one(found.fits[found.best[i]], i),
+            found.fits[found.best[i]].take(slice(i, i + 1)),
             float(found.p_value[i]),
             float(found.statistic[i]),
             int(found.gap[i]),
@@ -88,12 +88,6 @@ def _examine(form: str, curves: Sequence[Curve], seed: int, draws: int) -> list[
         )
         for i, curve in enumerate(curves)
     ]
-
-
-def one(fitted: Fit, i: int) -> Fit:
-    """The fit of one curve of a batch, still with a batch axis."""
-    values = {f.name: getattr(fitted, f.name) for f in fields(Fit)}
-    return Fit(**{k: v if k == "law" else v[i : i + 1] for k, v in values.items()})
 
 
 def _hold_out(form: str, curves: Sequence[Curve], data: Data, h: int) -> list[HeldOut] | None:

@@ -19,7 +19,7 @@ Axes: B curves, M rungs, P parameters, G shapes of the plateau.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -130,6 +130,11 @@ class Fit:
     sampling: Floats  # (B, M) standard deviation of sampling alone
     aicc: Floats  # (B,) inf where there are too few rungs
 
+    def take(self, rows: Floats | slice | np.ndarray) -> Fit:
+        """Only some curves of the batch, repeated where a row is."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Fit(**{k: v if k == "law" else v[rows] for k, v in values.items()})
+
 
 def unit(x: Floats) -> tuple[Floats, Floats, Floats]:
     """x brought to [-1, 1] for each curve, with the centre and the half range."""
@@ -187,7 +192,7 @@ def fit(law: Law, data: Data) -> Fit:
     return _fit_plateau(law, data) if law.basis == PLATEAU else _fit_linked(law, data)
 
 
-def _solve(columns: Floats, weight: Floats, target: Floats) -> Floats:
+def solve(columns: Floats, weight: Floats, target: Floats) -> Floats:
     """Weighted least squares, batched: (..., M, P), (..., M), (..., M) -> (..., P)."""
     weighted = columns * weight[..., None]
     gram = np.einsum("...mp,...mq->...pq", weighted, columns)
@@ -205,7 +210,7 @@ def _fit_linked(law: Law, data: Data) -> Fit:
     if law.link == "log":
         edge = np.maximum(edge, 1e-3 * np.abs(data.u).max(axis=1, keepdims=True) + 1e-300)
     eta = _forward(law.link, data.u, edge)
-    theta = _solve(columns, np.ones_like(eta), eta)
+    theta = solve(columns, np.ones_like(eta), eta)
     tau = np.zeros(b)
     for _ in range(5):
         theta = _iterate(law.link, data, columns, theta, tau, 8)
@@ -225,7 +230,7 @@ def _iterate(
         total = data.total(mean, slope, tau)
         # a rung may not pull eta further than this in one step: keeps far starts stable
         pull = np.clip((data.u - mean) / _away_from_zero(slope), -6.0, 6.0)
-        theta = _solve(columns, slope**2 / total, eta + pull)
+        theta = solve(columns, slope**2 / total, eta + pull)
     return theta
 
 
@@ -289,7 +294,7 @@ def _fit_plateau(law: Law, data: Data) -> Fit:
     for _ in range(4):
         variance = data.variance(mean)
         weight = 1 / (variance + tau[:, None] ** 2)
-        theta = _solve(columns, np.broadcast_to(weight[:, None], columns.shape[:-1]), target)
+        theta = solve(columns, np.broadcast_to(weight[:, None], columns.shape[:-1]), target)
         fitted = np.einsum("bgmp,bgp->bgm", columns, theta)
         best = (weight[:, None] * (target - fitted) ** 2).sum(axis=2).argmin(axis=1)
         mean = fitted[b, best]
