@@ -47,8 +47,12 @@ from unmirage.types import Floats
 
 #: noise levels tried, as multiples of the noise the law shows on the curve
 _LEVELS = np.array([0.0, 0.06, 0.12, 0.25, 0.4, 0.6, 0.8, 1.0, 1.3, 1.8])
+#: what a level stands for: the length of noise nearest to it
+_LEVEL_PRIOR = np.gradient(_LEVELS) / np.gradient(_LEVELS).sum()
 #: a first look with few draws; curves far from significant stop there
 _FIRST, _STOP = 80, 0.2
+#: a p-value needs no more than so many families that reach the statistic; families at a time
+ENOUGH, _CHUNK = 10, 2000
 #: noise between rungs that a smooth family of shares has at most, on the scale of its law (logits
 #: or log(-log p)); a loss near 0 may scatter more on the scale of its logarithm
 NOISY = {"logit": 0.5, "loglog": 0.5}
@@ -70,9 +74,10 @@ class Members:
     shape: Floats  # (N, 2) of the plateau, NaN otherwise
     theta: Floats  # (N, Q) coefficients, the height of the step last
     criterion: Floats  # (N,) D
+    prior: Floats  # (N,) even over gaps, and over noise from none to the largest level
 
     def take(self, rows: Ints | NDArray[np.bool_]) -> Members:
-        names = ("curve", "gap", "tau", "shape", "theta", "criterion")
+        names = ("curve", "gap", "tau", "shape", "theta", "criterion", "prior")
         return Members(self.law, *(getattr(self, name)[rows] for name in names))
 
 
@@ -134,6 +139,32 @@ def find_breaks(
         fits,
         tuple(found for found in near if len(found.curve)),
     )
+
+
+def deeper(kind: str, data: Data, statistic: float, rng: np.random.Generator, most: int) -> float:
+    """The p-value of one curve from up to ``most`` families of each plausible law.
+
+    A law is done when ENOUGH of its families reach the statistic: p = ENOUGH / families then, else
+    (1 + reached) / (1 + families) (Besag and Clifford 1991, doi:10.1093/biomet/78.2.301).
+    """
+    laws = LAWS[kind]
+    fits = tuple(fit(law, data) for law in laws)
+    smooth = search(laws, fits, data)[0][:, 0]
+    worst, only = 0.0, np.array([0])
+    for number in np.flatnonzero(smooth <= smooth.min() + PLAUSIBLE):
+        reached = made = 0
+        while made < most and reached < ENOUGH:
+            families = simulate(fits[number], data, only, [rng], min(_CHUNK, most - made))
+            null = _statistics(laws, fits[number], data, only, families)[0]
+            hits = np.flatnonzero(null >= statistic)
+            if reached + len(hits) >= ENOUGH:
+                made += int(hits[ENOUGH - reached - 1]) + 1
+                reached = ENOUGH
+            else:
+                made, reached = made + len(null), reached + len(hits)
+        p = reached / made if reached >= ENOUGH else (1 + reached) / (1 + made)
+        worst = max(worst, p)
+    return worst
 
 
 def search(
@@ -231,12 +262,13 @@ def _members(
     rows = np.arange(len(curve))
     criterion = _deviance(data.take(curve), again.mean, again.slope, tau) + penalty
     shape = np.full((len(curve), 2), np.nan)
+    prior = np.tile(_LEVEL_PRIOR / places, len(curve) // len(_LEVELS))
     if not step:
-        none = Members(law, curve, gap - 1, tau, shape, again.theta, criterion)
+        none = Members(law, curve, gap - 1, tau, shape, again.theta, criterion, prior)
         return none, np.zeros((len(curve), m)), np.zeros(len(curve))
     rest = np.abs(again.eta[rows, gap + 1] - again.eta[rows, gap] - height)
     noise = data.take(curve).noise_slope(again.slope) * tau[:, None]
-    made = Members(law, curve, gap, tau, shape, again.theta, criterion)
+    made = Members(law, curve, gap, tau, shape, again.theta, criterion, prior)
     return made, noise, np.abs(height) / np.maximum(rest, 1e-9)
 
 
@@ -262,6 +294,7 @@ def _plateau_members(law: Law, fitted: Fit, data: Data, part: Ints, penalty: flo
         shape.reshape(-1, 2),
         theta.reshape(-1, theta.shape[-1]),
         criterion.ravel(),
+        np.tile(np.repeat(_LEVEL_PRIOR, q.shape[2]), q.shape[0]) / q.shape[2],
     )
 
 

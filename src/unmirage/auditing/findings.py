@@ -7,6 +7,7 @@ from scipy import stats
 
 from unmirage.auditing import shape
 from unmirage.auditing.breaks import sample, simulate
+from unmirage.auditing.posterior import curve_draws
 from unmirage.auditing.push import Push
 from unmirage.auditing.tested import Tested
 from unmirage.curves.uncertainty import weighted_means
@@ -14,6 +15,7 @@ from unmirage.curves.working import errors, from_working, is_binomial, kind, to_
 from unmirage.types import Curve, Finding, Floats
 
 SRIVASTAVA = "Srivastava et al. 2022, arXiv 2206.04615"
+BENJAMINI = "Benjamini and Hochberg 1995, doi:10.1111/j.2517-6161.1995.tb02031.x"
 SCHAEFFER = "Schaeffer et al. 2023, arXiv 2304.15004"
 
 
@@ -27,8 +29,8 @@ def number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1e15 else f"{value:.2e}"
 
 
-def p_text(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+def p_text(p: float, name: str = "p") -> str:
+    return f"{name} < 0.001" if p < 0.001 else f"{name} = {p:.2g}"
 
 
 def _interval(values: Floats) -> tuple[float, float] | None:
@@ -39,21 +41,35 @@ def _interval(values: Floats) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def resampled(curve: Curve, weights: Floats | None, rng: np.random.Generator, draws: int) -> Floats:
-    """Scores of the same rungs with other items, (R, M).
+def noise_free(
+    tested: Tested, weights: Floats | None, rng: np.random.Generator, draws: int
+) -> Floats:
+    """What the curve without sampling noise may be, (R, M): from all laws that fit.
 
-    From the items themselves where there are any (paired: one weight for each item in all rungs),
-    else from the sampling error of each score.
+    Items that models share give their errors a correlation, told by the paired bootstrap. With too
+    few rungs for any law: the scores with their sampling errors.
     """
+    curve = tested.curve
+    together = None
     if curve.items is not None and weights is not None:
         drawn = weighted_means(weights[:, curve.items.position], curve.items.scores)
-        return drawn[np.isfinite(drawn).all(axis=1)]
-    if is_binomial(curve):
-        n = curve.count.astype(np.int64)
-        share = (curve.score * n + 0.5) / (n + 1.0)
-        return np.asarray(rng.binomial(n, share, (draws, len(n))) / n)
-    error = np.where(np.isnan(curve.stderr), 0.0, curve.stderr)
-    return np.asarray(curve.score + error * rng.standard_normal((draws, len(error))))
+        together = _correlation(drawn[np.isfinite(drawn).all(axis=1)])
+    made = curve_draws(tested.members, tested.data, rng, draws, together)
+    if made is None and not np.isfinite(curve.stderr).all():
+        return np.tile(curve.score, (draws, 1))
+    if made is None:
+        only = np.array([0])
+        made = np.stack([sample(tested.data.u[only], tested.data, 0, rng)[0] for _ in range(draws)])
+    return np.clip(from_working(curve, made), curve.facts.low, curve.facts.high)
+
+
+def _correlation(drawn: Floats) -> Floats:
+    """Of the columns (R, M); a column that never moves goes with no other."""
+    spread = drawn.std(axis=0)
+    centred = (drawn - drawn.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    made = centred.T @ centred / max(len(drawn), 1)
+    np.fill_diagonal(made, 1.0)
+    return np.asarray(made)
 
 
 def movement(curve: Curve) -> Finding:
@@ -116,8 +132,9 @@ def shape_findings(
 ) -> list[Finding]:
     """Emergence score, linearity, breakthroughness and sharpness.
 
-    Intervals from resampled items; p-values against families simulated under the best smooth law
-    with the same rungs and noise. Sharpness is also held against a straight line with that noise.
+    Intervals (90 %) of what the curve without sampling noise would score; p-values against families
+    simulated under the best smooth law with the same rungs and noise. Sharpness is also held
+    against a straight line with that noise.
     """
     curve = tested.curve
     better = 1.0 if curve.facts.higher_is_better else -1.0
@@ -134,9 +151,6 @@ def shape_findings(
         value, under = float(score(y)), score(null)
         p = (1 + float((under >= value).sum())) / (draws + 1)
         interval = _interval(score(drawn))
-        if name == "linearity" and interval:
-            # resampling adds the noise a second time and lowers it: reflect (basic bootstrap)
-            interval = (2 * value - interval[1], 2 * value - interval[0])
         text = (
             f"{number(value)} ({number(value / k)} per step; a straight line scores {k}); "
             f"smooth families with these rungs and this noise reach it with {p_text(p)}"
@@ -274,6 +288,16 @@ def break_finding(
     return Finding(name, statistic, text, None, tested.p_break, source, values)
 
 
+def many_tests(q: float, tests: int, level: float) -> Finding:
+    """The p-value of the evidence, adjusted for all curves of the audit."""
+    verb = "stands" if q <= level else "does not stand"
+    text = (
+        f"{tests} curves are tested at once, so some look broken by chance: adjusted for that, a "
+        f"break {verb} at a false discovery rate of {level:g} ({p_text(q, 'q')})"
+    )
+    return Finding("many_tests", q, text, None, q, BENJAMINI, {"tests": tests, "level": level})
+
+
 def metric_finding(
     curve: Curve, companion: Curve, push: Push, dependence: dict[str, object] | None
 ) -> Finding:
@@ -335,25 +359,28 @@ def dependence(exact: Curve, per_token: Curve, total: Curve) -> dict[str, object
     }
 
 
-def resolution(curve: Curve, expected: Floats, source: str) -> Finding | None:
+def resolution(
+    curve: Curve, expected: Floats, source: str, drawn: Floats | None = None
+) -> Finding | None:
     """Which rungs sit at the floor, what is expected there, and how many items would show it.
 
     A rung is at the floor when its 95 % interval reaches it. Above a floor c > 0 an expected score
     p needs n = ((1.645 sqrt(c (1-c)) + 1.645 sqrt(p (1-p))) / (p - c))^2 items, above 0
     n = log(0.05) / log(1 - p): seen with probability 0.95. Scores that are not right or wrong need
-    n = (3.29 sd / distance)^2, sd that of one item.
+    n = (3.29 sd / distance)^2, sd that of one item. ``drawn`` (R, M), what may be expected, gives
+    the number its 90 % interval.
     """
     if kind(curve) != "share" or not np.isfinite(curve.count).all():
         return None
     sign = np.sign(curve.ceiling - curve.floor)
     at_floor = (curve.low <= curve.floor + 1e-12) & (curve.high >= curve.floor - 1e-12)
     n = curve.count
-    above = np.maximum(sign * (expected - curve.floor), 1e-15)
-    if is_binomial(curve):
-        needed = np.array([_needed(curve.floor, a, sign) for a in above])
-    else:
-        sd = curve.stderr * np.sqrt(n)  # of one item
-        needed = np.ceil((3.29 * np.nanmax(sd) / above) ** 2)
+    needed = items_needed(curve, expected)
+    ends = np.full((2, len(n)), np.nan)
+    if drawn is not None and len(drawn) >= 20:
+        # the less is expected, the more items are needed
+        low, high = np.quantile(sign * drawn, [0.05, 0.95], axis=0, method="inverted_cdf")
+        ends = np.stack([items_needed(curve, sign * high), items_needed(curve, sign * low)])
     hidden = at_floor & (needed > n)
     rungs = [
         {
@@ -362,6 +389,8 @@ def resolution(curve: Curve, expected: Floats, source: str) -> Finding | None:
             "hidden": bool(hidden[i]),
             "expected": float(expected[i]),
             "needed_n": float(needed[i]),
+            "needed_low": float(ends[0, i]),
+            "needed_high": float(ends[1, i]),
         }
         for i in np.flatnonzero(at_floor)
     ]
@@ -379,6 +408,8 @@ def resolution(curve: Curve, expected: Floats, source: str) -> Finding | None:
             f"{number(curve.scale[worst])} it expects {number(expected[worst])}, for which "
             f"{number(needed[worst])} items are needed"
         )
+        if np.isfinite(ends[:, worst]).any():
+            text += f" (90 %: {number(ends[0, worst])} to {number(ends[1, worst])})"
     values = {
         "floor_rungs": rungs,
         "n": float(n.min()),
@@ -388,6 +419,16 @@ def resolution(curve: Curve, expected: Floats, source: str) -> Finding | None:
         "at_floor": len(rungs),
     }
     return Finding("resolution", float(count), text, None, None, SCHAEFFER, values)
+
+
+def items_needed(curve: Curve, expected: Floats) -> Floats:
+    """Items that show an expected score off the floor, (M,) -> (M,)."""
+    sign = np.sign(curve.ceiling - curve.floor)
+    above = np.maximum(sign * (expected - curve.floor), 1e-15)
+    if is_binomial(curve):
+        return np.array([_needed(curve.floor, a, sign) for a in above])
+    sd = curve.stderr * np.sqrt(curve.count)  # of one item
+    return np.asarray(np.ceil((3.29 * np.nanmax(sd) / above) ** 2))
 
 
 def _visible(curve: Curve) -> float:

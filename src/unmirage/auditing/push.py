@@ -32,9 +32,13 @@ _GRID = 13
 
 @dataclass(frozen=True, eq=False)
 class Push:
-    """``pushed`` (M,) and the share of the jump it makes, with a 90 % interval."""
+    """``pushed`` (M,) and the share of the jump it makes, with a 90 % interval.
+
+    ``drawn`` (R, M): the same from resampled items.
+    """
 
     pushed: Floats
+    drawn: Floats | None
     share: float
     interval: tuple[float, float] | None
     way: str  # "items" or "link"
@@ -105,7 +109,7 @@ def _by_items(
     if len(drawn) > 20:
         low, high = np.quantile(drawn, [0.05, 0.95])
         interval = (float(low), float(high))
-    return Push(pushed, share, interval, "items", gap)
+    return Push(pushed, pushed_draws, share, interval, "items", gap)
 
 
 def item_response(c: Floats, y: Floats) -> tuple[Floats, Floats]:
@@ -181,4 +185,4 @@ def _by_link(curve: Curve, companion: Curve, fitted: Fit, gap: int) -> Push | No
     theta = np.linalg.pinv(gram) @ (columns.T @ (weight * logit))
     pushed = low + span / (1 + np.exp(-columns @ theta))
     share = float(_share(curve.score, pushed, gap))
-    return Push(np.asarray(pushed), share, None, "link", gap)
+    return Push(np.asarray(pushed), None, share, None, "link", gap)

@@ -10,13 +10,14 @@ import numpy as np
 
 from unmirage.auditing import findings as find
 from unmirage.auditing.companion import companion as companion_of
+from unmirage.auditing.discoveries import control
 from unmirage.auditing.push import Push, push
 from unmirage.auditing.tested import Tested, examine, smooth_line
 from unmirage.auditing.verdict import rule
 from unmirage.curves.build import build
 from unmirage.curves.identity import Choice
 from unmirage.curves.options import Options, listed, wanted
-from unmirage.curves.uncertainty import bootstrap_weights, stream
+from unmirage.curves.uncertainty import bootstrap_weights, stream, weighted_means
 from unmirage.curves.working import from_working
 from unmirage.errors import OptionError
 from unmirage.types import Audit, Curve, Finding, Floats, Judgement, Key, Note, Records
@@ -103,25 +104,33 @@ def audit(
     place = {id(c): i for i, c in enumerate(built.curves)}
     weights = _Weights(seed, draws)
     siblings = _siblings(built.curves)
+    chosen = [n for n, c in enumerate(built.curves) if wanted(c.key.metric, options)]
+    others = {n: companion_of(built.curves[n], groups[_group(built.curves[n].key)]) for n in chosen}
+    evidence = []
+    for number in chosen:
+        other = others[number]
+        second = place[id(other)] if other is not None else number
+        evidence.append(second if second in tested else number)
+    tested, q = control(evidence, tested, level=level, seed=seed, draws=draws)
     judged = []
-    for number, curve in enumerate(built.curves):
-        if not wanted(curve.key.metric, options):
-            continue
-        other = companion_of(curve, groups[_group(curve.key)])
-        second = tested.get(place[id(other)]) if other is not None else None
-        judge = _Judge(curve, tested.get(number), other, second, groups[_group(curve.key)])
-        judged.append(judge.run(weights, seed, draws, level, siblings))
+    for number, adjusted in zip(chosen, q, strict=True):
+        curve, other = built.curves[number], others[number]
+        second_tested = tested.get(place[id(other)]) if other is not None else None
+        group = groups[_group(curve.key)]
+        judge = _Judge(curve, tested.get(number), other, second_tested, group)
+        many = find.many_tests(float(adjusted), len(chosen), level) if len(chosen) > 1 else None
+        judged.append(judge.run(weights, seed, draws, level, siblings, many))
         done(1)
     identity = (
         f"a curve is one {', '.join(built.identity)}: rows that differ in these are kept apart"
     )
     notes = [*records.notes, Note("info", "identity", identity), *built.notes]
-    if len(judged) >= MANY:
+    if len(judged) > 1:
         text = (
-            f"{len(judged)} curves are each tested at level {level:g}: without any real break up "
-            f"to {level * len(judged):.0f} could look broken (no control of false discoveries)"
+            f"{len(judged)} curves are tested at once: of those that survive an expected share of "
+            f"at most {level:g} has no break (false discovery rate; Benjamini and Hochberg 1995)"
         )
-        notes.append(Note("warning", "many_tests", text, count=len(judged)))
+        notes.append(Note("info", "many_tests", text, count=len(judged)))
     settings = {
         "version": version("unmirage"),
         "seed": seed,
@@ -139,10 +148,6 @@ def audit(
         "where": dict(where or {}),
     }
     return Audit(tuple(judged), built.refused, tuple(notes), settings)
-
-
-#: so many curves in one audit call for a word on many tests
-MANY = 20
 
 
 def _check(
@@ -233,13 +238,15 @@ class _Judge:
         draws: int,
         level: float,
         siblings: Mapping[tuple[object, ...], list[Curve]],
+        many: Finding | None = None,
     ) -> Judgement:
         curve, tested = self.curve, self.tested
         rng = stream(seed, "shape", curve.key.label(), curve.scale_name)
         found = [find.movement(curve)]
         pushed: Push | None = None
+        drawn: Floats | None = None
         if tested is not None:
-            drawn = find.resampled(curve, weights.of(curve), rng, draws)
+            drawn = find.noise_free(tested, weights.of(curve), rng, draws)
             found += find.shape_findings(tested, drawn, rng, draws)
             found += [
                 f
@@ -249,7 +256,9 @@ class _Judge:
             sharp = next(f for f in found if f.test == "sharpness")
             pushed = self._push(weights, found, int(sharp.values["gap"]), level)  # type: ignore[call-overload]
             found.append(find.coverage(curve, float(sharp.statistic or np.nan)))
-        found += self._resolution(pushed)
+            if many is not None:
+                found.append(many)
+        found += self._resolution(pushed, weights, drawn)
         found += _seeds(curve, siblings)
         ruling = rule(curve, self.companion, {f.test: f for f in found}, level)
         return Judgement(
@@ -286,18 +295,23 @@ class _Judge:
         found.append(find.metric_finding(self.curve, self.companion, made, apart))
         return made
 
-    def _resolution(self, pushed: Push | None) -> list[Finding]:
+    def _resolution(
+        self, pushed: Push | None, weights: _Weights, drawn: Floats | None
+    ) -> list[Finding]:
         told = self.named.get("target_prob")
         exact = self.curve.facts.name == "exact_match"
         if exact and told is not None and told.models == self.curve.models:
-            expected, source = told.score, "the log-probability of the targets"
+            expected, source, drawn = told.score, "the log-probability of the targets", None
+            w = weights.of(told)
+            if told.items is not None and w is not None:
+                drawn = weighted_means(w[:, told.items.position], told.items.scores)
         elif pushed is not None and pushed.way == "items":
-            expected, source = pushed.pushed, "the smooth companion"
+            expected, source, drawn = pushed.pushed, "the smooth companion", pushed.drawn
         elif self.tested is not None:
             expected, source = from_working(self.curve, self.tested.best.mean[0]), "the smooth law"
         else:
-            expected, source = self.curve.score, "the curve"
-        made = find.resolution(self.curve, expected, source)
+            expected, source, drawn = self.curve.score, "the curve", None
+        made = find.resolution(self.curve, expected, source, drawn)
         return [made] if made else []
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from unmirage.auditing.breaks import find_breaks
+from unmirage.auditing.breaks import Members, find_breaks
 from unmirage.curves.laws import LAWS, PLAUSIBLE, Data, Fit, fit, predict
 from unmirage.curves.uncertainty import stream
 from unmirage.curves.working import from_working, kind, stack
@@ -37,6 +37,7 @@ class Tested:
     curve: Curve
     data: Data
     best: Fit  # the smooth law with the best criterion
+    members: tuple[Members, ...]  # all laws, with and without a step, that fit about as well
     p_break: float
     statistic: float
     gap: int
@@ -71,12 +72,14 @@ def _examine(form: str, curves: Sequence[Curve], seed: int, draws: int) -> list[
     data = stack(curves)
     streams = [stream(seed, "break", c.key.label(), c.scale_name) for c in curves]
     found = find_breaks(form, data, streams, draws)
+    members = _by_curve(found.members, len(curves))
     held = [_hold_out(form, curves, data, h) for h in (1, 2)]
     return [
         Tested(
             curve,
             data.take(np.array([i])),
             found.fits[found.best[i]].take(slice(i, i + 1)),
+            members[i],
             float(found.p_value[i]),
             float(found.statistic[i]),
             int(found.gap[i]),
@@ -88,6 +91,14 @@ def _examine(form: str, curves: Sequence[Curve], seed: int, draws: int) -> list[
         )
         for i, curve in enumerate(curves)
     ]
+
+
+def _by_curve(members: Sequence[Members], count: int) -> list[tuple[Members, ...]]:
+    out: list[list[Members]] = [[] for _ in range(count)]
+    for group in members:
+        for i in np.unique(group.curve):
+            out[i].append(group.take(group.curve == i))
+    return [tuple(mine) for mine in out]
 
 
 def _hold_out(form: str, curves: Sequence[Curve], data: Data, h: int) -> list[HeldOut] | None:

@@ -2,7 +2,8 @@
 
     nothing moves                                     smooth (undecided where all is at the floor)
     it moves, without a jump                          smooth
-    a jump, and a break in the evidence               survives, if >= 5 rungs and no wide gap there
+    a jump, and a break in the evidence that stands
+        among all curves tested with it               survives, if >= 5 rungs and no wide gap there
     a jump that a smooth companion makes              mirage: metric
     a jump out of rungs that n items cannot see       mirage: resolution
     a jump within a gap wider than the others         undecided: coverage
@@ -32,7 +33,7 @@ LATE = 0.5
 SHARE = 0.5
 #: a change of this share of the whole span must be visible before *no change* is believed
 VISIBLE = 0.2
-#: a rung is believed to hide its score when this many times its items would show it
+#: a rung is believed to hide its score when so many times its items may show it (90 % interval)
 PLAUSIBLE = 100
 #: a step counts as a break when it is at least this many times what the smooth part of the fit
 #: changes across the same gap
@@ -114,6 +115,11 @@ class _Case:
         return self._breaks(self.evidence)
 
     @property
+    def discovered(self) -> bool:
+        """Does the evidence stand among all curves that were tested with it?"""
+        return "many_tests" not in self.found or self.p("many_tests") <= self.level
+
+    @property
     def jumps(self) -> bool:
         """Does it look like a jump, or could one hide in a wide gap that holds the rise?"""
         if self.sharp or self.breaks or self.evidence_breaks:
@@ -160,12 +166,13 @@ class _Case:
         return f.interval[0] >= SHARE
 
     @property
-    def hidden(self) -> list[float]:
-        """Items needed at each rung below the jump that the items at hand cannot see."""
+    def hidden(self) -> list[tuple[float, float]]:
+        """Rungs below the jump that the items at hand cannot see: items needed, and their least."""
         f = self.found.get("resolution")
         below = self.value("sharpness", "step_from")
         rungs: list[dict[str, float]] = list(f.values["floor_rungs"]) if f else []  # type: ignore[call-overload]
-        return [r["needed_n"] for r in rungs if r["hidden"] and r["scale"] <= below]
+        hidden = [r for r in rungs if r["hidden"] and r["scale"] <= below]
+        return [(r["needed_n"], np.fmin(r["needed_low"], r["needed_n"])) for r in hidden]
 
     @property
     def resolution_explains(self) -> bool:
@@ -173,7 +180,7 @@ class _Case:
         below = self.value("sharpness", "gap") + 1
         if self.breaks or len(self.hidden) < max(1.0, below / 2):
             return False
-        near = min(self.hidden) <= PLAUSIBLE * self.value("resolution", "n")
+        near = min(low for _, low in self.hidden) <= PLAUSIBLE * self.value("resolution", "n")
         return near and self.lasts and self.says("movement", "monotone")
 
     @property
@@ -332,6 +339,8 @@ def _stands(case: _Case) -> Ruling | None:
         return None
     if not case.says("movement", "errors_known"):
         return None  # too few items cannot be ruled out
+    if not case.discovered:
+        return None
     if case.coverage_limits or not case.same_place or not case.lasts:
         return None
     if not case.value(case.evidence, "size") > 0:
@@ -387,7 +396,7 @@ def _explained(case: _Case) -> Ruling | None:
         reasons.append("most of the rise falls into one gap between rungs")
     change = "a break in the companion metric with more rungs"
     if "metric" not in named:
-        change = f"{number(min(case.hidden))} items that still show nothing at these rungs"
+        change = f"{number(min(case.hidden)[0])} items that still show nothing at these rungs"
     return Ruling("mirage", named, "; ".join(reasons), change)
 
 
@@ -422,6 +431,16 @@ def _rest(case: _Case) -> Ruling:
             "breaks from smooth laws by a sudden fall, not by a rise",
             "other seeds or checkpoints of the rungs where it falls",
         )
+    if case.evidence_breaks and not case.discovered:
+        a, b = (number(case.value(case.evidence, end)) for end in ("step_from", "step_to"))
+        text = (
+            f"a step between {a} and {b} fits better than smooth laws "
+            f"({p_text(case.p(case.evidence))}), but such steps come by chance among "
+            f"{case.value('many_tests', 'tests'):.0f} curves tested at once "
+            f"({p_text(case.p('many_tests'), 'q')})"
+        )
+        change = "the same break in other seeds, or more rungs; an audit of a claim made beforehand"
+        return Ruling("undecided", named, text, change)
     if case.companion is not None:
         return _companion_rest(case, named)
     if case.breaks and not case.says("movement", "errors_known"):

@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,7 +17,8 @@ import numpy as np
 from scipy import stats
 
 import unmirage
-from unmirage.auditing import audit
+from unmirage.auditing import audit, shape
+from unmirage.auditing.findings import items_needed
 from unmirage.auditing.verdict import looks_sharp
 from unmirage.calibration.grid import LEAST, LEAST_SLACK, MOST, MOST_BOUND, Asks, Cell, Size, cells
 from unmirage.curves.uncertainty import exact_interval
@@ -25,7 +26,7 @@ from unmirage.errors import InputError, OptionError
 from unmirage.records import read
 from unmirage.report.files import write
 from unmirage.simulate import expected, family, samples, scores
-from unmirage.types import Judgement
+from unmirage.types import Floats, Judgement
 
 #: families a cell: of reported scores, and of answers (a hundred times as slow)
 FAMILIES: dict[Size, tuple[int, int]] = {"quick": (100, 20), "full": (600, 200)}
@@ -260,29 +261,59 @@ def _hit(cell: Cell, j: Judgement) -> bool:
 
 
 def _coverage(cell: Cell, judged: Sequence[Judgement], seed: int) -> dict[str, tuple[int, int]]:
-    """How many intervals hold the truth: the scores', and that of the emergence score.
-
-    The interval of a score is one of 95 %, the other one of 90 %.
-    """
+    """How many intervals hold the truth, by estimate; a score's is one of 95 %, others of 90 %."""
     hits: Counter[str] = Counter()
     asked: Counter[str] = Counter()
     for j in judged:
-        rng = np.random.default_rng([seed, int(j.key.family[1:])])
-        drawn = family(cell.truth, cell.design, rng)
-        truth = expected(drawn.p, cell.design, cell.metric)
-        truth = truth[int(dict(j.key.settings).get("seed", "0"))]
+        place = int(dict(j.key.settings).get("seed", "0"))
+        numbers = [seed, int(j.key.family[1:])]
+        drawn = family(cell.truth, cell.design, np.random.default_rng(numbers))
+        truth = expected(drawn.p, cell.design, cell.metric)[place]
         # answers that not every rung has are left out, so rungs stay as they are
         if len(truth) != len(j.curve.score):
             continue
-        inside = (j.curve.low - 1e-12 <= truth) & (truth <= j.curve.high + 1e-12)
-        known = np.isfinite(j.curve.low)
-        hits["score (95 %)"] += int(inside[known].sum())
-        asked["score (95 %)"] += int(known.sum())
-        found = j.finding("emergence_score")
-        steps = np.median(np.diff(truth) ** 2) if len(truth) > 1 else 0.0
-        if found and found.interval and np.ptp(truth) > 1e-9 and steps > 1e-18:
-            sign = np.sign(int(truth.argmax()) - int(truth.argmin()))
-            score = float(sign * np.ptp(truth) / np.sqrt(steps))
-            asked["emergence score (90 %)"] += 1
-            hits["emergence score (90 %)"] += int(found.interval[0] <= score <= found.interval[1])
-    return {k: (hits[k], n) for k, n in sorted(asked.items()) if n}
+        quiet = family(cell.truth, replace(cell.design, noise=0.0), np.random.default_rng(numbers))
+        smooth = expected(quiet.p, cell.design, cell.metric)[place]
+        for name, inside in _inside(j, truth, None if cell.truth.real else smooth):
+            asked[name] += 1
+            hits[name] += inside
+    return {k: (hits[k], n) for k, n in sorted(asked.items())}
+
+
+def _inside(j: Judgement, truth: Floats, smooth: Floats | None) -> Iterator[tuple[str, bool]]:
+    """Every interval of one judgement: does it hold the truth (M,)?
+
+    ``smooth`` (M,) is the truth without the noise between rungs; None where it has a real break.
+    """
+    for low, high, at in zip(j.curve.low, j.curve.high, truth, strict=True):
+        if np.isfinite(low):
+            yield "score (95 %)", bool(low - 1e-12 <= at <= high + 1e-12)
+    better = 1.0 if j.curve.facts.higher_is_better else -1.0
+    if np.ptp(truth) < 1e-9:
+        return
+    shapes = {
+        "emergence_score": shape.emergence_score(better * truth),
+        "linearity": shape.linearity(better * truth),
+        "sharpness": shape.width(better * truth, j.curve.x),
+    }
+    for test, at in shapes.items():
+        found = j.finding(test)
+        # a median step of 0 has no score
+        if found and found.interval and abs(at) < 1e9:
+            low, high = found.interval
+            name = {"sharpness": "transition width"}.get(test, test.replace("_", " "))
+            yield f"{name} (90 %)", bool(low - 1e-9 <= at <= high + 1e-9)
+    found = j.finding("metric")
+    if found and found.interval and smooth is not None:
+        gap = int(np.searchsorted(j.curve.scale, found.values["step_from"]))  # type: ignore[call-overload]
+        share = (smooth[gap + 1] - smooth[gap]) / (truth[gap + 1] - truth[gap])
+        low, high = found.interval
+        yield "share explained (90 %)", bool(low - 1e-9 <= share <= high + 1e-9)
+    found = j.finding("resolution")
+    rungs: list[dict[str, float]] = list(found.values["floor_rungs"]) if found else []  # type: ignore[call-overload]
+    needed = items_needed(j.curve, truth)
+    for rung in rungs:
+        if rung["hidden"] and not np.isnan(rung["needed_low"]):
+            i = int(np.searchsorted(j.curve.scale, rung["scale"]))
+            inside = rung["needed_low"] <= needed[i] <= rung["needed_high"]
+            yield "needed items (90 %)", bool(inside)

@@ -172,6 +172,7 @@ for _name, _family in {
         4,
         32,
         Recipe(steps=4000, heads=2),
+        sizes=12,
         seeds=6,
     ),
     "multiplication": Family(

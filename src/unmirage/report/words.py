@@ -70,6 +70,7 @@ TESTS: Final[dict[str, str]] = {
     "predictability": "Was it foreseeable?",
     "break": "Is there a sudden break?",
     "companion_break": "A break under the companion metric?",
+    "many_tests": "Does it stand among all curves tested?",
     "metric": "Does the metric explain it?",
     "resolution": "Do too few items explain it?",
     "coverage": "Do missing sizes explain it?",
