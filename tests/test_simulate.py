@@ -35,12 +35,16 @@ def test_shapes_meet_their_ends_and_say_which_way_they_go(shape: str) -> None:
 
 
 @pytest.mark.parametrize("r", [0.0, 0.2, 0.5])
-@pytest.mark.parametrize("metric", ["exact_match", "cross_entropy", "token_accuracy_free"])
+@pytest.mark.parametrize(
+    "metric", ["exact_match", "cross_entropy", "token_accuracy_free", "target_prob"]
+)
 def test_items_score_what_is_expected(r: float, metric: str) -> None:
     design = Design(rungs=5, items=4000, tokens=3, dependence=r)
     truth = Truth("logistic", 0.2, 0.9)
     p = family(truth, design, np.random.default_rng([3, 0])).p[0]
-    name = "token_accuracy" if metric.startswith("token") else metric
+    # probabilities are calibrated
+    same = {"token_accuracy_free": "token_accuracy", "target_prob": "exact_match"}
+    name = same.get(metric, metric)
     want = expected(p, design, name)
     got = scored(samples(truth, design, seed=3), metric)
     sd = 0.5 if metric != "cross_entropy" else np.maximum(2.5 * want, 0.3)

@@ -9,7 +9,11 @@ probability is drawn from a beta distribution of mean p and intraclass correlati
 so the errors of two tokens of one answer are correlated with r, and
 
     E[exact match]    = prod_{t < L} (p (1 - r) + t r) / (1 - r + t r)      (p^L for r = 0),
-    E[cross-entropy]  = digamma((1 - r) / r) - digamma(p (1 - r) / r)       (-log p for r = 0).
+    E[cross-entropy]  = digamma((1 - r) / r) - digamma(p (1 - r) / r).
+
+For r = 0 every token draws a probability of its own in this way, with r = OWN in the second formula
+(about -log p). A token is right with the very probability that is reported of it, so the reported
+ones are calibrated: the mean probability of the targets is the expected exact match.
 
 With a chance level c = 1/K there are K choices with scores s_k = G_k + eta [k right], G Gumbel, so
 
@@ -44,8 +48,8 @@ from unmirage.types import Floats
 START = 6.0
 #: nats below which a log-probability is not followed
 LEAST = -700.0
-#: log-normal sd of a token's loss beyond that of its item
-OWN = 0.1
+#: where tokens are independent, how far their probabilities lie apart, on the scale of r
+OWN = 4e-4
 
 Metric = Literal["exact_match", "token_accuracy", "cross_entropy", "accuracy"]
 METRICS: tuple[Metric, ...] = ("exact_match", "token_accuracy", "cross_entropy", "accuracy")
@@ -234,10 +238,14 @@ def expected(p: Floats, design: Design, metric: Metric) -> Floats:
         t = np.arange(design.tokens)[:, None]
         flat = (p.reshape(1, -1) * (1 - r) + t * r) / (1 - r + t * r)
         return np.asarray(flat.prod(axis=0).reshape(p.shape))
-    if r == 0:
-        return np.asarray(-np.log(p))
-    total = (1 - r) / r
+    total = _total(r)
     return np.asarray(special.digamma(total) - special.digamma(p * total))
+
+
+def _total(r: float) -> float:
+    """Sum of the two parameters of the beta distribution of an item, or of a token for r = 0."""
+    r = r or OWN
+    return (1 - r) / r
 
 
 # ---------------------------------------------------------------- scores
@@ -279,14 +287,10 @@ def scores(
 
 
 def _variance(p: Floats, design: Design) -> Floats:
-    """Variance of one item's mean token loss: between items, and the token's own tenth."""
-    r, mean = design.dependence, expected(p, design, "cross_entropy")
-    between = np.zeros(p.shape)
-    if r:
-        total = (1 - r) / r
-        between = special.polygamma(1, p * total) - special.polygamma(1, total)
-    own = np.expm1(OWN**2) * (between + mean**2) / design.tokens
-    return np.asarray(between + own)
+    """Variance of one item's mean token loss: between items, or between independent tokens."""
+    total = _total(design.dependence)
+    each = special.polygamma(1, p * total) - special.polygamma(1, total)
+    return np.asarray(each if design.dependence else each / design.tokens)
 
 
 def _token_accuracy(
@@ -369,16 +373,17 @@ def _answers(
 ) -> dict[str, Any]:
     """Outputs of one model; the luck of an item is its place in the beta distribution."""
     shape, r = (design.items, design.tokens), design.dependence
-    mine = np.full(design.items, p)
+    total = _total(r)
+    shapes = p * total, (1 - p) * total
     if r:
-        total = (1 - r) / r
-        mine = special.betaincinv(p * total, (1 - p) * total, special.ndtr(luck))
-    right = rng.random(shape) < mine[:, None]
+        mine = special.betaincinv(*shapes, special.ndtr(luck))
+        each = np.broadcast_to(mine[:, None], shape)
+    else:
+        each = rng.beta(*shapes, shape)
+    right = rng.random(shape) < each
     wrong = (targets + rng.integers(1, 10, shape)) % 10
-    # the token's own luck has mean 1, so that losses scatter where r = 0 as well
     with np.errstate(divide="ignore"):
-        own = np.exp(OWN * rng.standard_normal(shape) - OWN**2 / 2)
-        nats = np.log(mine)[:, None] * own
+        nats = np.log(each)
     return {
         "output": _spell(np.where(right, targets, wrong)),
         "targets": [[t] for t in _spell(targets)],

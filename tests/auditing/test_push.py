@@ -16,14 +16,27 @@ def judged(samples, metric="exact_match", **more):
     return audit.judgements[0]
 
 
-def test_item_response_is_monotone_and_exact_for_a_step():
+def test_item_response_is_exact_for_a_step_and_monotone_else():
     rng = np.random.default_rng(0)
     c = rng.normal(size=500)
-    knots, values = item_response(c, (c > 0.3).astype(float))
-    assert (np.diff(values) >= 0).all()
-    np.testing.assert_array_equal(np.interp(c, knots, values), c > 0.3)
-    knots, values = item_response(c, (c < 0.3).astype(float))
-    assert (np.diff(values) <= 0).all()
+    np.testing.assert_array_equal(item_response(c, (c > 0.3).astype(float))(c), c > 0.3)
+    np.testing.assert_array_equal(item_response(c, (c < 0.3).astype(float))(c), c < 0.3)
+    y = (rng.random(500) < 1 / (1 + np.exp(-c))).astype(float)
+    at = np.linspace(-4, 4, 200)
+    assert (np.diff(item_response(c, y)(at)) >= 0).all()
+    assert (np.diff(item_response(c, 1 - y)(at)) <= 0).all()
+    assert np.abs(item_response(c, y)(np.zeros(1)) - 0.5) < 0.15
+    # one value of c: nothing can be told but the mean
+    np.testing.assert_allclose(item_response(np.ones(300), np.arange(300) % 2 * 1.0)(at), 0.5)
+
+
+def test_item_response_between_rungs_that_lie_apart():
+    """Items of a rung are much alike: the odd ones at its edges must not level the way between."""
+    rng = np.random.default_rng(1)
+    c = np.concatenate([m * np.exp(0.02 * rng.standard_normal(300)) for m in (0.1, 0.3, 0.9)])
+    y = (rng.random(900) < np.exp(-4 * c)).astype(float)
+    between = item_response(c, y)(np.array([0.17, 0.5]))
+    np.testing.assert_allclose(between, np.exp(-4 * np.array([0.17, 0.5])), atol=0.08)
 
 
 def test_a_smooth_companion_explains_the_jump_of_exact_match():

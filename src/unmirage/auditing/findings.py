@@ -7,7 +7,7 @@ from scipy import stats
 
 from unmirage.auditing import shape
 from unmirage.auditing.breaks import sample, simulate
-from unmirage.auditing.posterior import curve_draws
+from unmirage.auditing.posterior import curve_draws, law_draws
 from unmirage.auditing.push import Push
 from unmirage.auditing.tested import Tested
 from unmirage.curves.uncertainty import weighted_means
@@ -60,6 +60,15 @@ def noise_free(
     if made is None:
         only = np.array([0])
         made = np.stack([sample(tested.data.u[only], tested.data, 0, rng)[0] for _ in range(draws)])
+    return np.clip(from_working(curve, made), curve.facts.low, curve.facts.high)
+
+
+def law_scores(tested: Tested, rng: np.random.Generator, draws: int) -> Floats:
+    """Scores that the smooth law of the curve may expect, noise between rungs left out, (R, M)."""
+    curve = tested.curve
+    made = law_draws(tested.members, tested.data, rng, draws)
+    if made is None:
+        made = np.tile(tested.best.mean, (draws, 1))
     return np.clip(from_working(curve, made), curve.facts.low, curve.facts.high)
 
 

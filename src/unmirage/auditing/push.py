@@ -18,16 +18,20 @@ coefficients, fitted to the smooth companion, and the finding says so.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 from scipy.optimize import isotonic_regression
 
-from unmirage.curves.laws import Fit, design, unit
+from unmirage.curves.laws import Fit
 from unmirage.curves.working import from_working, kind, offset_and_span
 from unmirage.types import Curve, Floats
 
 _GRID = 13
+#: the item response is measured in at most so many quantiles of at least so many items
+_BINS, _ITEMS = 60, 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,19 +50,26 @@ class Push:
 
 
 def push(
-    curve: Curve, companion: Curve, fitted: Fit, weights: Floats | None, gap: int
+    curve: Curve,
+    companion: Curve,
+    fitted: Fit,
+    law: Floats,
+    drawn: Floats,
+    weights: Floats | None,
+    gap: int,
 ) -> Push | None:
     """Push the smooth law of the companion (a :class:`Fit` of one curve) through the metric.
 
-    ``gap`` is that of the jump. ``weights`` (R, total) are the paired bootstrap weights of the
-    items; None without items.
+    ``law`` (R, M) is what that law may be, ``drawn`` (R, M) what the curve without sampling noise
+    may be, both as scores: they make the interval. ``gap`` is that of the jump. ``weights`` (R,
+    total) are the paired bootstrap weights of the items; None without items.
     Returns None where the two curves do not share rungs, or nothing rises.
     """
     if curve.models != companion.models or np.ptp(curve.score) == 0:
         return None
     if curve.items is None or companion.items is None or weights is None:
         return _by_link(curve, companion, fitted, gap)
-    return _by_items(curve, companion, fitted, weights, gap)
+    return _by_items(curve, companion, fitted, law, drawn, weights, gap)
 
 
 def _share(y: Floats, pushed: Floats, gap: int) -> Floats:
@@ -69,7 +80,13 @@ def _share(y: Floats, pushed: Floats, gap: int) -> Floats:
 
 
 def _by_items(
-    curve: Curve, companion: Curve, fitted: Fit, weights: Floats, gap: int
+    curve: Curve,
+    companion: Curve,
+    fitted: Fit,
+    law: Floats,
+    drawn: Floats,
+    weights: Floats,
+    gap: int,
 ) -> Push | None:
     assert curve.items is not None
     assert companion.items is not None
@@ -79,67 +96,74 @@ def _by_items(
     if len(common) < 2:
         return None
     y, c = curve.items.scores[:, here], companion.items.scores[:, there]
-    knots, values = item_response(c.ravel(), y.ravel())
+    response = item_response(c.ravel(), y.ravel())
     by_ratio = bool((c > 0).all())
     mean = c.mean(axis=1)
     target = from_working(companion, fitted.mean[0])
-    factors = _factors(companion, fitted, mean, by_ratio)
-    # scores of every item at each factor tried, (F, M, S); resampling is then one product
-    moved = c[None] * factors[..., None] if by_ratio else c[None] + factors[..., None]
-    tried = np.interp(moved, knots, values)
     w = weights[:, common]
     w = w[w.sum(axis=1) > 0]
     w = w / w.sum(axis=1, keepdims=True)
-    mean_draws, y_draws = w @ c.T, w @ y.T  # (R, M)
-    target_draws = _smooth_again(companion, fitted, mean_draws)
-    wanted = target_draws / mean_draws if by_ratio else target_draws - mean_draws
-    grid = np.einsum("rs,fms->rfm", w, tried)
-    pushed_draws = _between(factors, grid, wanted)
+    rows = min(len(w), len(law), len(drawn))
+    w, law, drawn = w[:rows], law[:rows], drawn[:rows]
     exact = target / mean if by_ratio else target - mean
+    again = w @ c.T  # (R, M)
+    wanted = law / again if by_ratio else law - again
+    factors = _factors(wanted, exact)
+    # scores of every item at each factor tried, (F, M, S); resampling is then one product
+    moved = c[None] * factors[..., None] if by_ratio else c[None] + factors[..., None]
+    tried = response(moved)
+    pushed_draws = _between(factors, np.einsum("rs,fms->rfm", w, tried), wanted)
     pushed = np.array(
-        [
-            np.interp(c[i] * exact[i] if by_ratio else c[i] + exact[i], knots, values).mean()
-            for i in range(len(c))
-        ]
+        [response(c[i] * exact[i] if by_ratio else c[i] + exact[i]).mean() for i in range(len(c))]
     )
     share = float(_share(y.mean(axis=1), pushed, gap))
-    drawn = _share(y_draws, pushed_draws, gap)
-    drawn = drawn[np.isfinite(drawn)]
+    shares = _share(drawn, pushed_draws, gap)
+    shares = shares[np.isfinite(shares)]
     interval = None
-    if len(drawn) > 20:
-        low, high = np.quantile(drawn, [0.05, 0.95])
+    if len(shares) > 20:
+        low, high = np.quantile(shares, [0.05, 0.95])
         interval = (float(low), float(high))
     return Push(pushed, pushed_draws, share, interval, "items", gap)
 
 
-def item_response(c: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Monotone regression of y on c, rising or falling, whichever fits: knots and values."""
+def item_response(c: Floats, y: Floats) -> Callable[[Floats], Floats]:
+    """Monotone regression of y on c, rising or falling, whichever fits.
+
+    Where y is a function of c (accuracy of the margin) that very step function. Else the isotonic
+    regression of means over quantiles of c, joined by a monotone cubic (Fritsch and Carlson 1980,
+    doi:10.1137/0717021), in log c where c > 0: single items at the edge of a rung weigh little.
+    """
     order = np.argsort(c, kind="stable")
     c, y = c[order], y[order]
     rises = bool(np.cov(c, y)[0, 1] >= 0)
-    fitted = isotonic_regression(y, increasing=rises)
-    first = np.asarray(fitted.blocks[:-1])
-    last = np.asarray(fitted.blocks[1:]) - 1
-    ends = np.unique(np.concatenate([first, last]))
-    knots, values = c[ends], np.asarray(fitted.x)[ends]
-    # np.interp wants increasing knots: of ties keep the mean
-    unique, place = np.unique(knots, return_inverse=True)
-    return unique, np.bincount(place, values) / np.bincount(place)
+    exact = isotonic_regression(y, increasing=rises)
+    if np.array_equal(exact.x, y):
+        first = np.asarray(exact.blocks[:-1])
+        last = np.asarray(exact.blocks[1:]) - 1
+        ends = np.unique(np.concatenate([first, last]))
+        at_ends, there = c[ends], y[ends]
+        return lambda at: np.asarray(np.interp(at, at_ends, there))
+    parts = np.array_split(np.arange(len(c)), int(np.clip(len(c) // _ITEMS, 2, _BINS)))
+    middle, size = np.array([c[i].mean() for i in parts]), np.array([len(i) for i in parts], float)
+    # of quantiles that are ties keep the mean
+    knots, place = np.unique(middle, return_inverse=True)
+    size, total = np.bincount(place, size), np.bincount(place, [y[i].sum() for i in parts])
+    values = np.asarray(isotonic_regression(total / size, weights=size, increasing=rises).x)
+    if len(knots) < 2:
+        return lambda at: np.full(at.shape, y.mean())
+    if not (c > 0).all():
+        curve = PchipInterpolator(knots, values)
+        return lambda at: np.asarray(curve(np.clip(at, knots[0], knots[-1])))
+    by_log = PchipInterpolator(np.log(knots), values)
+    return lambda at: np.asarray(by_log(np.log(np.clip(at, knots[0], knots[-1]))))
 
 
-def _factors(companion: Curve, fitted: Fit, mean: Floats, by_ratio: bool) -> Floats:
-    """(F, M) factors (or shifts) that bracket what the bootstrap will ask for."""
-    target = from_working(companion, fitted.mean[0])
-    _, span = offset_and_span(companion)
-    spread = 5 * np.abs(fitted.sd[0] * span) + 1e-12
-    low, high = target - spread, target + spread
-    if by_ratio:
-        low, high = np.maximum(low, 1e-3 * target), np.maximum(high, 1e-3 * target)
-        low, high = low / mean, high / mean
-        low, high = np.minimum(low, 0.5), np.maximum(high, 2.0)
-    else:
-        low, high = low - mean, high - mean
-    return np.asarray(np.linspace(low, high, _GRID))
+def _factors(wanted: Floats, exact: Floats) -> Floats:
+    """(F, M) factors (or shifts) that bracket all but 1 % of the wanted ones (R, M)."""
+    low, high = np.quantile(wanted, [0.005, 0.995], axis=0)
+    low, high = np.minimum(low, exact), np.maximum(high, exact)
+    width = np.maximum(high - low, 1e-12 + 1e-9 * np.abs(exact))
+    return np.asarray(np.linspace(low, low + width, _GRID))
 
 
 def _between(factors: Floats, grid: Floats, wanted: Floats) -> Floats:
@@ -152,23 +176,6 @@ def _between(factors: Floats, grid: Floats, wanted: Floats) -> Floats:
     below = np.take_along_axis(grid, k, axis=1)[:, 0]
     above = np.take_along_axis(grid, k + 1, axis=1)[:, 0]
     return np.asarray(below + part * (above - below))
-
-
-def _smooth_again(companion: Curve, fitted: Fit, mean: Floats) -> Floats:
-    """The companion's law refitted to resampled means (R, M), to first order."""
-    a, span = offset_and_span(companion)
-    u = (mean - a) / span
-    t, _, _ = unit(companion.x[None])
-    columns = design(fitted.law, t, fitted.shape)[0]
-    slope = np.where(np.abs(fitted.slope[0]) < 1e-9, 1e-9, fitted.slope[0])
-    weight = (slope / fitted.sd[0]) ** 2
-    gram = columns.T @ (weight[:, None] * columns)
-    hat = columns @ np.linalg.pinv(gram) @ (columns.T * weight)
-    moved = (u - u.mean(axis=0)) / slope
-    smooth = fitted.mean[0] + fitted.slope[0] * (moved @ hat.T)
-    if kind(companion) == "positive":
-        smooth = np.maximum(smooth, 1e-3 * fitted.mean[0])
-    return np.asarray(a + span * smooth)
 
 
 def _by_link(curve: Curve, companion: Curve, fitted: Fit, gap: int) -> Push | None:

@@ -254,7 +254,8 @@ class _Judge:
                 if f
             ]
             sharp = next(f for f in found if f.test == "sharpness")
-            pushed = self._push(weights, found, int(sharp.values["gap"]), level)  # type: ignore[call-overload]
+            jump = int(sharp.values["gap"])  # type: ignore[call-overload]
+            pushed = self._push(weights, found, jump, level, drawn, rng)
             found.append(find.coverage(curve, float(sharp.statistic or np.nan)))
             if many is not None:
                 found.append(many)
@@ -277,12 +278,20 @@ class _Judge:
         )
 
     def _push(
-        self, weights: _Weights, found: list[Finding], jump: int, level: float
+        self,
+        weights: _Weights,
+        found: list[Finding],
+        jump: int,
+        level: float,
+        drawn: Floats,
+        rng: np.random.Generator,
     ) -> Push | None:
         if self.companion is None or self.second is None:
             return None
         found.append(find.break_finding(self.second, "companion_break", jump, level))
-        made = push(self.curve, self.companion, self.second.best, weights.of(self.curve), jump)
+        law = find.law_scores(self.second, rng, len(drawn))
+        weight = weights.of(self.curve)
+        made = push(self.curve, self.companion, self.second.best, law, drawn, weight, jump)
         if made is None:
             return None
         apart = None

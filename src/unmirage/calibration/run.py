@@ -311,7 +311,7 @@ def _inside(j: Judgement, truth: Floats, smooth: Floats | None) -> Iterator[tupl
         yield "share explained (90 %)", bool(low - 1e-9 <= share <= high + 1e-9)
     found = j.finding("resolution")
     rungs: list[dict[str, float]] = list(found.values["floor_rungs"]) if found else []  # type: ignore[call-overload]
-    needed = items_needed(j.curve, truth)
+    needed = items_needed(j.curve, truth) if rungs else truth
     for rung in rungs:
         if rung["hidden"] and not np.isnan(rung["needed_low"]):
             i = int(np.searchsorted(j.curve.scale, rung["scale"]))
