@@ -32,6 +32,8 @@ from unmirage.types import Curve, Floats
 _GRID = 13
 #: the item response is measured in at most so many quantiles of at least so many items
 _BINS, _ITEMS = 60, 100
+#: share of the range of its knots below which two are one
+_TIE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,17 +147,22 @@ def item_response(c: Floats, y: Floats) -> Callable[[Floats], Floats]:
         return lambda at: np.asarray(np.interp(at, at_ends, there))
     parts = np.array_split(np.arange(len(c)), int(np.clip(len(c) // _ITEMS, 2, _BINS)))
     middle, size = np.array([c[i].mean() for i in parts]), np.array([len(i) for i in parts], float)
-    # of quantiles that are ties keep the mean
-    knots, place = np.unique(middle, return_inverse=True)
-    size, total = np.bincount(place, size), np.bincount(place, [y[i].sum() for i in parts])
-    values = np.asarray(isotonic_regression(total / size, weights=size, increasing=rises).x)
-    if len(knots) < 2:
+    by_log = c[0] > 0
+    x = np.log(middle) if by_log else middle
+    span = np.ptp(x)
+    if span <= _TIE * np.abs(x).max():
         return lambda at: np.full(at.shape, y.mean())
-    if not (c > 0).all():
-        curve = PchipInterpolator(knots, values)
-        return lambda at: np.asarray(curve(np.clip(at, knots[0], knots[-1])))
-    by_log = PchipInterpolator(np.log(knots), values)
-    return lambda at: np.asarray(by_log(np.log(np.clip(at, knots[0], knots[-1]))))
+    # of quantiles that are ties, or all but ties, keep the mean
+    knots, place = np.unique(np.round((x - x[0]) / span / _TIE), return_inverse=True)
+    size, total = np.bincount(place, size), np.bincount(place, [y[i].sum() for i in parts])
+    values = isotonic_regression(total / size, weights=size, increasing=rises).x
+    curve = PchipInterpolator(knots * _TIE, values)
+
+    def response(at: Floats) -> Floats:
+        at = np.clip(at, middle[0], middle[-1])
+        return np.asarray(curve(((np.log(at) if by_log else at) - x[0]) / span))
+
+    return response
 
 
 def _factors(wanted: Floats, exact: Floats) -> Floats:
