@@ -180,7 +180,7 @@ def search(
             made, noise, contrast = _members(law, fitted, data, part, step=False)
             members.append(made)
             smooth[number] = np.minimum(smooth[number], _least(made, b))
-            if law.basis != PLATEAU:
+            if law.takes_step:
                 made, noise, contrast = _members(law, fitted, data, part, step=True)
                 best.see(made, noise, contrast)
                 members.append(made)
@@ -378,7 +378,7 @@ def _statistics(laws: Sequence[Law], truth: Fit, data: Data, rows: Ints, made: F
         fitted = fit(law, centre)
         d0, d1 = _law_criteria(law, fitted, data, made, tau)
         smooth = np.minimum(smooth, d0 + penalty)
-        if law.basis != PLATEAU:
+        if law.takes_step:
             stepped = np.minimum(stepped, d1 + _penalty(law, m, step=True))
     return np.asarray(smooth - stepped)
 
@@ -402,7 +402,7 @@ def _law_criteria(
         q = (r**2).sum(-1) - ((r @ basis) ** 2).sum(-1)  # (B, G, R)
         base = 2 * np.log(sd).sum(axis=1)[:, None]
         smooth = np.minimum(smooth, base + q.min(axis=1))
-        if law.basis == PLATEAU:
+        if not law.takes_step:
             continue
         raw = pull * jump
         off = raw - basis @ (np.swapaxes(basis, -1, -2) @ raw)

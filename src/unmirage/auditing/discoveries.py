@@ -9,8 +9,9 @@ the evidence of all judged curves are adjusted as
 curves go together, as metrics of the same outputs do (Benjamini and Yekutieli 2001,
 doi:10.1214/aos/1013699998). A curve that was not tested counts with p = 1. A p-value from R
 simulated families cannot be below 1 / (R + 1), so the curves that this floor alone keeps back are
-simulated on, up to m / level families or until ten of them reach the statistic (Besag and Clifford
-1991, doi:10.1093/biomet/78.2.301).
+simulated on until ten families reach the statistic (Besag and Clifford 1991,
+doi:10.1093/biomet/78.2.301) or there are m / level of them: with so many even a single curve may
+stand. Of k curves that are kept back together fewer are needed, and 10 m / (k level) come first.
 """
 
 from __future__ import annotations
@@ -49,21 +50,31 @@ def control(
     Returns ``tested``, with more draws where they count, and q (len(evidence),).
     """
     tested = dict(tested)
-    most = int(np.ceil(len(evidence) / level))
-    done: set[int] = set()
+    m = len(evidence)
+    most = int(np.ceil(m / level))
+    made = dict.fromkeys(evidence, draws)
     while True:
         p = np.array([tested[e].p_break if e in tested else 1.0 for e in evidence])
         q = q_values(p)
         # the floor of the p-value, not the curve, may be what keeps these back
-        few = p < (1 + ENOUGH) / (draws + 1)
-        open_ = few & (q > level) & np.array([e not in done for e in evidence], bool)
-        if most <= draws or not open_.any():
+        few = np.array(
+            [
+                made[e] < most and x * (made[e] + 1) < 1 + ENOUGH
+                for e, x in zip(evidence, p, strict=True)
+            ],
+            bool,
+        )
+        open_ = few & (q > level)
+        if (
+            not open_.any()
+            or not (q_values(np.where(open_, 1 / (most + 1), p))[open_] <= level).any()
+        ):
             return tested, q
-        if not (q_values(np.where(open_, 1 / (most + 1), p))[open_] <= level).any():
-            return tested, q
+        k = int(open_.sum())
         for e in sorted({e for e, is_open in zip(evidence, open_, strict=True) if is_open}):
             one = tested[e]
             rng = stream(seed, "deeper", one.curve.key.label(), one.curve.scale_name)
-            found = deeper(kind(one.curve), one.data, one.statistic, rng, most)
+            wanted = int(np.ceil(ENOUGH * m / (k * level)))
+            made[e] = wanted if made[e] < wanted < most else most
+            found = deeper(kind(one.curve), one.data, one.statistic, rng, made[e])
             tested[e] = replace(one, p_break=found)
-            done.add(e)

@@ -8,9 +8,9 @@ A law is a link and a basis in x, the log10 of the scale brought to [-1, 1]:
 * positive u > 0 (cross-entropy):  u = exp(-eta)  (log): a power law is a straight line.
 * any u:  u = eta  (identity).
 
-Bases: ``line`` a + b x, ``bend`` a + b x + c x^2, ``plateau`` a + b / (1 + exp(-(x - m) / w))
-whose 10-90 % width is at least two typical gaps between rungs (a narrower one is a break in all but
-name).
+Bases: ``line`` a + b x, ``bend`` a + b x + c x^2, ``cubic`` a + b x + c x^2 + d x^3 (which can fall
+and then rise ever faster: U-shaped scaling), ``plateau`` a + b / (1 + exp(-(x - m) / w)) whose
+10-90 % width is at least two typical gaps between rungs (a narrower one all but is a break).
 
 Noise: sampling variance v, and a variance tau^2 between rungs on the scale of eta (Paule and
 Mandel 1982, doi:10.6028/jres.087.022), so that large n alone rejects nothing.
@@ -25,7 +25,7 @@ import numpy as np
 
 from unmirage.types import Floats
 
-LINE, BEND, PLATEAU = "line", "bend", "plateau"
+LINE, BEND, CUBIC, PLATEAU = "line", "bend", "cubic", "plateau"
 _CENTRES = np.linspace(-1.05, 1.05, 8)
 _WIDTHS = 3
 #: laws whose criterion is within this of the best fit about as well (Burnham, Anderson 2002, 2.6)
@@ -47,7 +47,12 @@ class Law:
 
     @property
     def parameters(self) -> int:
-        return {LINE: 2, BEND: 3, PLATEAU: 4}[self.basis]
+        return {LINE: 2, BEND: 3, CUBIC: 4, PLATEAU: 4}[self.basis]
+
+    @property
+    def takes_step(self) -> bool:
+        """May a step be added to it? Not to those that can all but make one of their own."""
+        return self.basis in (LINE, BEND)
 
 
 LAWS = {
@@ -56,16 +61,25 @@ LAWS = {
         Law("logit", LINE),
         Law("loglog", BEND),
         Law("logit", BEND),
+        Law("loglog", CUBIC),
+        Law("logit", CUBIC),
         Law("identity", LINE),
         Law("identity", PLATEAU),
     ),
     "positive": (
         Law("log", LINE),
         Law("log", BEND),
+        Law("log", CUBIC),
         Law("identity", LINE),
+        Law("identity", CUBIC),
         Law("identity", PLATEAU),
     ),
-    "free": (Law("identity", LINE), Law("identity", BEND), Law("identity", PLATEAU)),
+    "free": (
+        Law("identity", LINE),
+        Law("identity", BEND),
+        Law("identity", CUBIC),
+        Law("identity", PLATEAU),
+    ),
 }
 
 
@@ -150,6 +164,8 @@ def design(law: Law, t: Floats, shape: Floats | None = None) -> Floats:
         return np.stack([one, t], axis=-1)
     if law.basis == BEND:
         return np.stack([one, t, t**2], axis=-1)
+    if law.basis == CUBIC:
+        return np.stack([one, t, t**2, t**3], axis=-1)
     assert shape is not None
     return np.stack([one, _logistic((t - shape[:, :1]) / shape[:, 1:])], axis=-1)
 
