@@ -42,24 +42,29 @@ def _interval(values: Floats) -> tuple[float, float] | None:
 
 
 def noise_free(
-    tested: Tested, weights: Floats | None, rng: np.random.Generator, draws: int
+    tested: Tested,
+    weights: Floats | None,
+    rng: np.random.Generator,
+    draws: int,
+    *,
+    even: bool = False,
 ) -> Floats:
     """What the curve without sampling noise may be, (R, M): from all laws that fit.
 
-    Items that models share give their errors a correlation, told by the paired bootstrap. With too
-    few rungs for any law: the scores with their sampling errors.
+    ``even``: all that fit about as well count alike. Items that models share give their errors a
+    correlation, told by the paired bootstrap. With too few rungs for any law: the scores with their
+    sampling errors.
     """
     curve = tested.curve
     together = None
     if curve.items is not None and weights is not None:
         drawn = weighted_means(weights[:, curve.items.position], curve.items.scores)
         together = _correlation(drawn[np.isfinite(drawn).all(axis=1)])
-    made = curve_draws(tested.members, tested.data, rng, draws, together)
+    made = curve_draws(tested.members, tested.data, rng, draws, together, even=even)
     if made is None and not np.isfinite(curve.stderr).all():
         return np.tile(curve.score, (draws, 1))
     if made is None:
-        only = np.array([0])
-        made = np.stack([sample(tested.data.u[only], tested.data, 0, rng)[0] for _ in range(draws)])
+        made = sample(np.tile(tested.data.u, (draws, 1)), tested.data, 0, rng)
     return np.clip(from_working(curve, made), curve.facts.low, curve.facts.high)
 
 

@@ -26,7 +26,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from unmirage.auditing.breaks import Members
-from unmirage.curves.laws import PLATEAU, Data, design, inverse_link, minus_two_log, unit
+from unmirage.curves.laws import PLATEAU, PLAUSIBLE, Data, design, inverse_link, minus_two_log, unit
 from unmirage.types import Floats
 
 #: proposals a draw, and how far above the proposal the likelihood of one may count
@@ -39,13 +39,16 @@ def curve_draws(
     rng: np.random.Generator,
     draws: int,
     correlation: Floats | None = None,
+    *,
+    even: bool = False,
 ) -> Floats | None:
     """Noise-free curves of one curve (``data`` of batch size 1), (R, M) in the working unit.
 
-    ``correlation`` (M, M) is that of the sampling errors of the rungs; None: independent. None is
-    returned where no law has a rung to spare.
+    ``correlation`` (M, M) is that of the sampling errors of the rungs; None: independent. ``even``:
+    all laws within PLAUSIBLE of the best count alike, for rungs that say nothing of the law (a
+    score of 0 in n items). None is returned where no law has a rung to spare.
     """
-    made = _draw(members, data, rng, draws)
+    made = _draw(members, data, rng, draws, even)
     if made is None:
         return None
     mean, slope, tau = made
@@ -61,7 +64,11 @@ def law_draws(
 
 
 def _draw(
-    members: Sequence[Members], data: Data, rng: np.random.Generator, draws: int
+    members: Sequence[Members],
+    data: Data,
+    rng: np.random.Generator,
+    draws: int,
+    even: bool = False,
 ) -> tuple[Floats, Floats, Floats] | None:
     """Laws with their coefficients: mean and slope (R, M), noise tau (R,).
 
@@ -84,6 +91,8 @@ def _draw(
         factors.append(np.swapaxes(np.linalg.inv(root), 1, 2))  # F F' = (X'WX)^-1
     log_weight = -0.5 * np.concatenate(criteria)
     weight = np.exp(log_weight - log_weight.max())
+    if even:
+        weight = weight * _evening(members, weight)
     counts = rng.multinomial(_SPARE * draws, weight / weight.sum())
     out: list[tuple[Floats, Floats, Floats, Floats]] = []
     start = 0
@@ -100,6 +109,17 @@ def _draw(
     likely = np.exp(-0.5 * np.maximum(excess, -_MOST_EXCESS))  # no draw outweighs all others
     kept = rng.choice(len(likely), draws, p=likely / likely.sum())
     return mean[kept], slope[kept], tau[kept]
+
+
+def _evening(members: Sequence[Members], weight: Floats) -> Floats:
+    """Factors (N,) that give every plausible law one share of the weight, and others none."""
+    laws = [g.law for g in members]
+    place = np.repeat([laws.index(law) for law in laws], [len(g.curve) for g in members])
+    least = np.full(len(laws), np.inf)
+    np.minimum.at(least, place, np.concatenate([g.criterion for g in members]))
+    total = np.bincount(place, weight, len(laws))
+    near = (least <= least.min() + PLAUSIBLE) & (total > 0)
+    return np.asarray((near / np.where(near, total, 1.0))[place])
 
 
 def _columns(g: Members, data: Data) -> Floats:

@@ -42,6 +42,7 @@ def audit(
     seed: int = 0,
     draws: int = 1000,
     level: float = 0.05,
+    fdr: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Audit:
     """Audit every (family, task, metric) of the records for a claim of emergence.
@@ -67,6 +68,9 @@ def audit(
         of all resampling: the same seed gives the same audit.
     level
         level of the tests behind a verdict.
+    fdr
+        control the false discovery rate over all curves at that level; False judges each curve as
+        if it were the only one.
 
     Raises
     ------
@@ -111,21 +115,24 @@ def audit(
         other = others[number]
         second = place[id(other)] if other is not None else number
         evidence.append(second if second in tested else number)
-    tested, q = control(evidence, tested, level=level, seed=seed, draws=draws)
+    together = fdr and len(chosen) > 1
+    q = np.zeros(len(chosen))
+    if together:
+        tested, q = control(evidence, tested, level=level, seed=seed, draws=draws)
     judged = []
     for number, adjusted in zip(chosen, q, strict=True):
         curve, other = built.curves[number], others[number]
         second_tested = tested.get(place[id(other)]) if other is not None else None
         group = groups[_group(curve.key)]
         judge = _Judge(curve, tested.get(number), other, second_tested, group)
-        many = find.many_tests(float(adjusted), len(chosen), level) if len(chosen) > 1 else None
+        many = find.many_tests(float(adjusted), len(chosen), level) if together else None
         judged.append(judge.run(weights, seed, draws, level, siblings, many))
         done(1)
     identity = (
         f"a curve is one {', '.join(built.identity)}: rows that differ in these are kept apart"
     )
     notes = [*records.notes, Note("info", "identity", identity), *built.notes]
-    if len(judged) > 1:
+    if together:
         text = (
             f"{len(judged)} curves are tested at once: of those that survive an expected share of "
             f"at most {level:g} has no break (false discovery rate; Benjamini and Hochberg 1995)"
@@ -136,6 +143,7 @@ def audit(
         "seed": seed,
         "draws": draws,
         "level": level,
+        "fdr": fdr,
         "scale": scale or "chosen per family",
         "checkpoint": checkpoint,
         "identity": list(built.identity),
@@ -259,7 +267,7 @@ class _Judge:
             found.append(find.coverage(curve, float(sharp.statistic or np.nan)))
             if many is not None:
                 found.append(many)
-        found += self._resolution(pushed, weights, drawn)
+        found += self._resolution(pushed, weights, rng, draws)
         found += _seeds(curve, siblings)
         ruling = rule(curve, self.companion, {f.test: f for f in found}, level)
         return Judgement(
@@ -305,12 +313,13 @@ class _Judge:
         return made
 
     def _resolution(
-        self, pushed: Push | None, weights: _Weights, drawn: Floats | None
+        self, pushed: Push | None, weights: _Weights, rng: np.random.Generator, draws: int
     ) -> list[Finding]:
+        drawn = None
         told = self.named.get("target_prob")
         exact = self.curve.facts.name == "exact_match"
         if exact and told is not None and told.models == self.curve.models:
-            expected, source, drawn = told.score, "the log-probability of the targets", None
+            expected, source = told.score, "the log-probability of the targets"
             w = weights.of(told)
             if told.items is not None and w is not None:
                 drawn = weighted_means(w[:, told.items.position], told.items.scores)
@@ -318,8 +327,9 @@ class _Judge:
             expected, source, drawn = pushed.pushed, "the smooth companion", pushed.drawn
         elif self.tested is not None:
             expected, source = from_working(self.curve, self.tested.best.mean[0]), "the smooth law"
+            drawn = find.noise_free(self.tested, weights.of(self.curve), rng, draws, even=True)
         else:
-            expected, source, drawn = self.curve.score, "the curve", None
+            expected, source = self.curve.score, "the curve"
         made = find.resolution(self.curve, expected, source, drawn)
         return [made] if made else []
 

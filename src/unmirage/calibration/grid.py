@@ -9,7 +9,9 @@ from typing import Literal
 
 from unmirage.simulate import SHAPES, Design, Metric, Truth
 
-Asks = Literal["smooth", "power", "mirage", "resolution", "coverage", "turns", "degenerate"]
+Asks = Literal[
+    "smooth", "power", "mirage", "resolution", "coverage", "turns", "degenerate", "discoveries"
+]
 Size = Literal["quick", "full"]
 
 #: what each question counts, in a sentence
@@ -21,9 +23,10 @@ COUNTS: dict[Asks, str] = {
     "coverage": "smooth truth, no rungs about the rise: share judged survives",
     "turns": "truth that falls, or falls and rises: share whose report says so",
     "degenerate": "nothing to see in the scores: share judged survives",
+    "discoveries": "many curves at once: share of those judged survives that have no break",
 }
 #: the bound on the rate, and whether it is a least or a most; the power of other cells is reported
-MOST: dict[Asks, float] = {"smooth": 0.05, "coverage": 0.0, "degenerate": 0.0}
+MOST: dict[Asks, float] = {"smooth": 0.05, "coverage": 0.0, "degenerate": 0.0, "discoveries": 0.05}
 LEAST: dict[Asks, float] = {"mirage": 0.90, "resolution": 0.90, "turns": 0.90}
 #: the upper 95 % bound of a rate that may be 5 % at most
 MOST_BOUND = 0.07
@@ -38,7 +41,7 @@ class Cell:
     asks: Asks
     truth: Truth
     design: Design
-    metric: Metric = "exact_match"
+    metric: Metric | Literal["every"] = "exact_match"
     items: bool = False  # answers item by item, not reported scores
     least: float | None = None  # of a power: what must be reached
 
@@ -50,6 +53,21 @@ class Cell:
         return " | ".join(parts)
 
 
+@dataclass(frozen=True)
+class Survey:
+    """Audits of many curves at once, a ``share`` of which has a real break."""
+
+    share: float
+    triplets: int = 1000
+    asks: Asks = "discoveries"
+
+    @property
+    def name(self) -> str:
+        return (
+            f"{self.asks} | surveys of {self.triplets:,} triplets, a real break in {self.share:g}"
+        )
+
+
 def _differs(value: object, usual: object) -> str:
     said = []
     for f in fields(value):  # type: ignore[arg-type]
@@ -59,10 +77,11 @@ def _differs(value: object, usual: object) -> str:
     return ", ".join(said)
 
 
-def cells(size: Size) -> list[Cell]:
+def cells(size: Size) -> list[Cell | Survey]:
     """The grid; no two cells have one name."""
-    made = [*_smooth(size), *_power(size), *_explained(size), *_turns(), *_degenerate()]
-    found: dict[str, Cell] = {}
+    made: list[Cell | Survey] = [Survey(share) for share in (0.0, 0.02, 0.1)]
+    made += [*_smooth(size), *_power(size), *_explained(size), *_turns(), *_degenerate()]
+    found: dict[str, Cell | Survey] = {}
     for cell in made:  # the first of a name: it may state a bound
         found.setdefault(cell.name, cell)
     return list(found.values())
@@ -89,8 +108,9 @@ def _smooth(size: Size) -> Iterator[Cell]:
     for shape, (first, last), design in product(SHAPES, ranges, designs):
         truth = Truth(shape, first, last)
         yield Cell("smooth", truth, design)
-        if design.noise == 0.0 or full:
-            yield Cell("smooth", truth, design, "cross_entropy")
+        yield Cell("smooth", truth, design, "cross_entropy")
+        if design in designs[:4] or full:
+            yield Cell("smooth", truth, design, "token_accuracy")
     for shape, chance in product(SHAPES, (0.25, 0.5)):
         for noise in (0.0, 0.2):
             yield Cell(
@@ -99,10 +119,9 @@ def _smooth(size: Size) -> Iterator[Cell]:
     answers = [Design(items=300, dependence=0.3), Design(items=300, noise=0.2)]
     for shape in SHAPES if full else ("power law", "logistic", "u-shaped"):
         for design in answers:
-            yield Cell("smooth", Truth(shape, 0.1, 0.95), design, "exact_match", True)
-        yield Cell(
-            "smooth", Truth(shape, 0.02, 0.9), Design(items=300, chance=0.25), "accuracy", True
-        )
+            yield Cell("smooth", Truth(shape, 0.1, 0.95), design, "every", True)
+        choices = Design(items=300, chance=0.25)
+        yield Cell("smooth", Truth(shape, 0.02, 0.9), choices, "every", True)
 
 
 def _power(size: Size) -> Iterator[Cell]:

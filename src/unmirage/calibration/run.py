@@ -20,16 +20,27 @@ import unmirage
 from unmirage.auditing import audit, shape
 from unmirage.auditing.findings import items_needed
 from unmirage.auditing.verdict import looks_sharp
-from unmirage.calibration.grid import LEAST, LEAST_SLACK, MOST, MOST_BOUND, Asks, Cell, Size, cells
+from unmirage.calibration.grid import (
+    LEAST,
+    LEAST_SLACK,
+    MOST,
+    MOST_BOUND,
+    Asks,
+    Cell,
+    Size,
+    Survey,
+    cells,
+)
+from unmirage.calibration.surveys import survey
 from unmirage.curves.uncertainty import exact_interval
 from unmirage.errors import InputError, OptionError
 from unmirage.records import read
 from unmirage.report.files import write
-from unmirage.simulate import expected, family, samples, scores
+from unmirage.simulate import METRICS, expected, family, samples, scores
 from unmirage.types import Floats, Judgement
 
-#: families a cell: of reported scores, and of answers (a hundred times as slow)
-FAMILIES: dict[Size, tuple[int, int]] = {"quick": (100, 20), "full": (600, 200)}
+#: families a cell: of reported scores, of answers (a hundred times as slow); surveys a cell
+FAMILIES: dict[Size, tuple[int, int, int]] = {"quick": (100, 20, 5), "full": (600, 200, 60)}
 DRAWS = 200
 
 Status = Literal["holds", "fails", "open", "reported"]
@@ -118,7 +129,8 @@ def calibrate(
     out
         folder; ``out/cells`` holds one small JSON file a cell.
     families
-        a cell, of reported scores; cells of answers have a fifth. None: as the size says.
+        a cell, of reported scores; cells of answers have a fifth, cells of surveys a twentieth.
+        None: as the size says.
     only
         questions of :data:`unmirage.calibration.grid.COUNTS`; empty means all.
 
@@ -157,14 +169,16 @@ def calibrate(
     return [found[c.name] for c in wanted]
 
 
-def _families(cell: Cell, size: Size, families: int | None) -> int:
-    usual, answers = FAMILIES[size]
+def _families(cell: Cell | Survey, size: Size, families: int | None) -> int:
+    usual, answers, surveys = FAMILIES[size]
     if families is not None:
-        usual, answers = families, max(1, families // 5)
+        usual, answers, surveys = families, max(1, families // 5), max(1, families // 20)
+    if isinstance(cell, Survey):
+        return surveys
     return answers if cell.items else usual
 
 
-def _file(cell: Cell, families: int, seed: int) -> str:
+def _file(cell: Cell | Survey, families: int, seed: int) -> str:
     """A name that changes with all that the rates depend on, the program's own text too."""
     said = json.dumps([cell.name, families, seed, DRAWS, _code()])
     return f"{cell.asks}-{hashlib.sha256(said.encode()).hexdigest()[:16]}.json"
@@ -199,7 +213,7 @@ def spread(
             raise
 
 
-def _work(cell: Cell, families: int, seed: int, path: Path) -> Rate:
+def _work(cell: Cell | Survey, families: int, seed: int, path: Path) -> Rate:
     rate = judge(cell, families, seed)
     write(path, json.dumps(asdict(rate), indent=1) + "\n")
     return rate
@@ -216,30 +230,65 @@ def _load(path: Path) -> Rate:
         ) from None
 
 
-def judge(cell: Cell, families: int, seed: int) -> Rate:
+def judge(cell: Cell | Survey, families: int, seed: int) -> Rate:
     """Simulate and audit one cell."""
     own = int(hashlib.sha256(cell.name.encode()).hexdigest()[:8], 16)
     start = seed * 2**32 + own
+    if isinstance(cell, Survey):
+        return _judge_surveys(cell, families, start)
     if cell.items:
         frame = samples(cell.truth, cell.design, families=families, seed=start)
     else:
+        assert cell.metric != "every"
         frame = scores(
             cell.truth, cell.design, families=families, metrics=[cell.metric], seed=start
         )
-    judged = audit(read(frame), metric=[cell.metric], draws=DRAWS, seed=seed).judgements
+    wanted = () if cell.metric == "every" else [cell.metric]
+    # each family by itself, as a user has it; many at once are a question of their own
+    judged = audit(read(frame), metric=wanted, draws=DRAWS, seed=seed, fdr=False).judgements
     asked = [j for j in judged if looks_sharp(j)] if cell.asks in _IF_SHARP else list(judged)
+    hit = [j for j in asked if _hit(cell, j)]
+    hits, count = len(hit), len(asked)
+    if cell.metric == "every":
+        # of the metric that is worst
+        hits = max(Counter(j.key.metric for j in hit).values(), default=0)
+        count = max(Counter(j.key.metric for j in asked).values(), default=0)
     return Rate(
         cell.name,
         cell.asks,
-        sum(_hit(cell, j) for j in asked),
-        len(asked),
+        hits,
+        count,
+        *_told(judged),
+        cell.least,
+        None if cell.asks == "degenerate" else _coverage(cell, judged, start),
+    )
+
+
+def _told(judged: Sequence[Judgement]) -> tuple[dict[str, int], dict[str, int], int, int]:
+    """Verdicts, explanations, curves that look like a jump, and curves."""
+    return (
         dict(sorted(Counter(j.verdict for j in judged).items())),
         dict(sorted(Counter(e for j in judged for e in j.explained_by).items())),
         sum(map(looks_sharp, judged)),
         len(judged),
-        cell.least,
-        _coverage(cell, judged, start),
     )
+
+
+def _judge_surveys(cell: Survey, surveys: int, seed: int) -> Rate:
+    """False ones of all that survive; without any real break, surveys with a survivor."""
+    every: list[Judgement] = []
+    hits = asked = 0
+    for number in range(surveys):
+        frame, real = survey(cell.triplets, cell.share, seed + number)
+        judged = audit(read(frame), draws=DRAWS, seed=seed).judgements
+        survive = [j for j in judged if j.verdict == "survives"]
+        false = [j for j in survive if j.key.family not in real]
+        if cell.share:
+            hits, asked = hits + len(false), asked + len(survive)
+        else:
+            hits, asked = hits + bool(false), asked + 1
+        every += judged
+    return Rate(cell.name, cell.asks, hits, asked, *_told(every))
 
 
 #: questions about curves that look like a jump
@@ -265,15 +314,18 @@ def _coverage(cell: Cell, judged: Sequence[Judgement], seed: int) -> dict[str, t
     hits: Counter[str] = Counter()
     asked: Counter[str] = Counter()
     for j in judged:
+        metric = next((m for m in METRICS if m == j.key.metric), None)
+        if metric is None:
+            continue
         place = int(dict(j.key.settings).get("seed", "0"))
         numbers = [seed, int(j.key.family[1:])]
         drawn = family(cell.truth, cell.design, np.random.default_rng(numbers))
-        truth = expected(drawn.p, cell.design, cell.metric)[place]
+        truth = expected(drawn.p, cell.design, metric)[place]
         # answers that not every rung has are left out, so rungs stay as they are
         if len(truth) != len(j.curve.score):
             continue
         quiet = family(cell.truth, replace(cell.design, noise=0.0), np.random.default_rng(numbers))
-        smooth = expected(quiet.p, cell.design, cell.metric)[place]
+        smooth = expected(quiet.p, cell.design, metric)[place]
         for name, inside in _inside(j, truth, None if cell.truth.real else smooth):
             asked[name] += 1
             hits[name] += inside

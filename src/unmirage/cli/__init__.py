@@ -154,6 +154,12 @@ def audit(
         float | None,
         typer.Option(metavar="P", min=0.0, max=1.0, help="A smaller p-value counts as evidence."),
     ] = None,
+    fdr: Annotated[
+        bool,
+        typer.Option(
+            "--fdr/--no-fdr", help="Control the false discovery rate over all curves, or not."
+        ),
+    ] = True,
     html: Annotated[Path | None, _HTML] = None,
     json: Annotated[str | None, _JSON] = None,
     csv: Annotated[Path | None, _CSV] = None,
@@ -188,6 +194,7 @@ def audit(
             "seed": seed,
             "draws": draws,
             "level": level,
+            "fdr": fdr,
         }
         done = _run(paths, reading, options, targets, quiet)
         _report(done, html=html, json=json, csv=csv, pictures=pictures, every=every, quiet=quiet)

@@ -33,13 +33,16 @@ def calibrate(
     ] = Path("calibration"),
     families: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Simulated families a cell (answers: a fifth)."),
+        typer.Option(
+            metavar="N", min=1, help="Families a cell (answers: a fifth; surveys: a twentieth)."
+        ),
     ] = None,
     only: Annotated[
         Many,
         typer.Option(
             metavar="NAME",
-            help="smooth, power, mirage, resolution, coverage, turns, degenerate; comma-separated.",
+            help="smooth, power, mirage, resolution, coverage, turns, degenerate, discoveries; "
+            "comma-separated.",
         ),
     ] = None,
     seed: Annotated[int, SEED] = 0,
