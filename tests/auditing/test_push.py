@@ -60,3 +60,17 @@ def test_dependence_within_an_answer_is_measured():
     assert alone.values["length"] == 5
     assert alone.values["effective_length"] == pytest.approx(5, abs=0.6)
     assert together.values["effective_length"] < alone.values["effective_length"] - 0.7
+
+
+def test_item_response_of_quantiles_that_all_but_tie():
+    """Half of the items have one loss, up to rounding: their knots are one."""
+    c = np.concatenate([0.03 * (1 + 1e-16 * np.arange(1500)), np.linspace(0.1, 3, 1500)])
+    c[:700] = np.nextafter(0.03, 1)
+    y = (np.random.default_rng(0).random(3000) < np.exp(-c)).astype(float)
+    response = item_response(c, y)
+    at = response(np.array([0.03, 0.1, 1.0, 3.0]))
+    assert np.isfinite(at).all()
+    assert (np.diff(at) <= 1e-12).all()
+    assert response(np.array([0.03]))[0] == pytest.approx(y[:1500].mean(), abs=0.05)
+    flat = item_response(np.full(1000, 0.3), y[:1000])
+    assert flat(np.array([0.1, 0.5])) == pytest.approx(y[:1000].mean())

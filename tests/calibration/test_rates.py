@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
 from unmirage.calibration import Rate, calibrate
-from unmirage.calibration.grid import COUNTS, Cell, cells
+from unmirage.calibration.grid import COUNTS, Cell, Survey, cells
 from unmirage.calibration.page import to_markdown
 from unmirage.calibration.run import judge
+from unmirage.calibration.surveys import METRICS, survey
 from unmirage.cli import app
 from unmirage.errors import InputError, OptionError
 from unmirage.simulate import Design, Truth
@@ -27,7 +29,10 @@ def test_every_question_is_asked_and_no_two_cells_have_one_name(size) -> None:
     assert {c.asks for c in made} == set(COUNTS)
     assert len({c.name for c in made}) == len(made)
     for c in made:
-        assert c.truth.real == (c.asks == "power"), c.name
+        if isinstance(c, Survey):
+            assert c.asks == "discoveries"
+        else:
+            assert c.truth.real == (c.asks == "power"), c.name
 
 
 @pytest.mark.parametrize(
@@ -88,6 +93,40 @@ def test_a_mirage_is_asked_only_of_what_looks_emergent() -> None:
     plain = judge(Cell("mirage", Truth("power law", 0.5, 0.9), Design(items=200), items=True), 2, 1)
     assert (plain.asked, plain.curves) == (0, 2)
     assert plain.rate != plain.rate
+
+
+def test_a_survey_has_the_share_of_breaks_it_says_and_metrics_of_the_same_outputs() -> None:
+    frame, real = survey(300, 0.3, 0)
+    families = frame["family"].unique()
+    assert len(families) == 100
+    assert len(frame.select("family", "metric").unique()) == 300
+    assert 15 < len(real) < 45  # of 100, each with probability 0.3
+    assert real <= set(families)
+    same = frame.filter(pl.col("family") == "S0").group_by("metric").agg("params")
+    assert set(same["metric"]) == set(METRICS)
+    assert len({tuple(p) for p in same["params"]}) == 1
+    again, _ = survey(300, 0.3, 0)
+    assert again.equals(frame)
+    assert survey(300, 0.0, 0)[1] == set()
+
+
+def test_false_discoveries_are_counted_of_those_that_survive() -> None:
+    found = judge(Survey(0.5, 60), 1, 0)
+    assert found.curves == 60
+    assert found.asked == found.verdicts["survives"] > 0
+    assert found.hits <= 2
+    none = judge(Survey(0.0, 60), 2, 0)
+    assert (none.asked, none.curves) == (2, 120)
+    assert none.hits == 0
+    assert "survives" not in none.verdicts
+
+
+def test_of_every_metric_the_worst_counts() -> None:
+    cell = Cell("smooth", Truth("logistic", 0.1, 0.95), Design(items=100), "every", True)
+    found = judge(cell, 2, 0)
+    assert found.asked == 2
+    assert found.curves > 20
+    assert found.covered is not None
 
 
 @pytest.mark.parametrize("shape", ["inverse", "u-shaped"])
