@@ -5,9 +5,10 @@ the evidence of all judged curves are adjusted as
 
     q_(i) = min over j >= i of  m p_(j) / j,    p_(1) <= ... <= p_(m)
 
-(Benjamini and Hochberg 1995, doi:10.1111/j.2517-6161.1995.tb02031.x), which holds as well where
-curves go together, as metrics of the same outputs do (Benjamini and Yekutieli 2001,
-doi:10.1214/aos/1013699998). A curve that was not tested counts with p = 1. A p-value from R
+(Benjamini and Hochberg 1995, doi:10.1111/j.2517-6161.1995.tb02031.x), which holds as well
+under positive dependence (Benjamini and Yekutieli 2001, doi:10.1214/aos/1013699998); that it holds
+for metrics of the same outputs is measured (``unmirage calibrate --only discoveries``). A curve
+that was not tested, or cannot survive for another reason, counts with p = 1. A p-value from R
 simulated families cannot be below 1 / (R + 1), so the curves that this floor alone keeps back are
 simulated on until ten families reach the statistic (Besag and Clifford 1991,
 doi:10.1093/biomet/78.2.301) or there are m / level of them: with so many even a single curve may

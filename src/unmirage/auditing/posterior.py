@@ -25,7 +25,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from unmirage.auditing.breaks import Members
+from unmirage.auditing.breaks import NEAR, Members
 from unmirage.curves.laws import PLATEAU, PLAUSIBLE, Data, design, inverse_link, minus_two_log, unit
 from unmirage.types import Floats
 
@@ -87,12 +87,12 @@ def _draw(
         root = np.linalg.cholesky(gram)
         half_log = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
         best = int(g.criterion.argmin())
-        criteria.append(g.criterion + 2 * (half_log - half_log[best]) - 2 * np.log(g.prior))
+        # a law without slope has no determinant to speak of: it may not outweigh the criterion
+        fitted = np.clip(2 * (half_log - half_log[best]), -NEAR, NEAR)
+        criteria.append(g.criterion + fitted - 2 * np.log(g.prior))
         factors.append(np.swapaxes(np.linalg.inv(root), 1, 2))  # F F' = (X'WX)^-1
     log_weight = -0.5 * np.concatenate(criteria)
-    weight = np.exp(log_weight - log_weight.max())
-    if even:
-        weight = weight * _evening(members, weight)
+    weight = _evened(members, log_weight) if even else np.exp(log_weight - log_weight.max())
     counts = rng.multinomial(_SPARE * draws, weight / weight.sum())
     out: list[tuple[Floats, Floats, Floats, Floats]] = []
     start = 0
@@ -111,15 +111,17 @@ def _draw(
     return mean[kept], slope[kept], tau[kept]
 
 
-def _evening(members: Sequence[Members], weight: Floats) -> Floats:
-    """Factors (N,) that give every plausible law one share of the weight, and others none."""
+def _evened(members: Sequence[Members], log_weight: Floats) -> Floats:
+    """Weights (N,) in which every plausible law has one share, and others none."""
     laws = [g.law for g in members]
     place = np.repeat([laws.index(law) for law in laws], [len(g.curve) for g in members])
-    least = np.full(len(laws), np.inf)
+    least, most = np.full(len(laws), np.inf), np.full(len(laws), -np.inf)
     np.minimum.at(least, place, np.concatenate([g.criterion for g in members]))
-    total = np.bincount(place, weight, len(laws))
-    near = (least <= least.min() + PLAUSIBLE) & (total > 0)
-    return np.asarray((near / np.where(near, total, 1.0))[place])
+    np.maximum.at(most, place, log_weight)
+    weight = np.exp(log_weight - most[place])
+    share = np.bincount(place, weight, len(laws))
+    near = least <= least.min() + PLAUSIBLE
+    return np.asarray(weight * (near / np.where(share > 0, share, 1.0))[place])
 
 
 def _columns(g: Members, data: Data) -> Floats:
@@ -160,10 +162,11 @@ def _between(
         share = g2 / np.maximum(g2 + v, 1e-300)
         return np.asarray(mean + share * residual + np.sqrt(share * v) * z)
     sd = np.sqrt(v)
+    correlation = correlation + 1e-9 * np.eye(len(correlation))  # of identical models it is 1
     both = sd[:, :, None] * sd[:, None] * correlation
     # d = b + G (G + V)^-1 (r - b - e) with b ~ N(0, G), e ~ N(0, V) has the law of d given r
     b = np.sqrt(g2) * z
-    root = np.linalg.cholesky(correlation + 1e-9 * np.eye(len(correlation)))
+    root = np.linalg.cholesky(correlation)
     e = sd * (rng.standard_normal(mean.shape) @ root.T)
     inner = both + g2[:, :, None] * np.eye(mean.shape[1])
     solved = np.linalg.solve(inner, (residual - b - e)[..., None])[..., 0]

@@ -110,24 +110,32 @@ def audit(
     siblings = _siblings(built.curves)
     chosen = [n for n, c in enumerate(built.curves) if wanted(c.key.metric, options)]
     others = {n: companion_of(built.curves[n], groups[_group(built.curves[n].key)]) for n in chosen}
-    evidence = []
+    evidence = {}
     for number in chosen:
         other = others[number]
         second = place[id(other)] if other is not None else number
-        evidence.append(second if second in tested else number)
-    together = fdr and len(chosen) > 1
-    q = np.zeros(len(chosen))
-    if together:
-        tested, q = control(evidence, tested, level=level, seed=seed, draws=draws)
-    judged = []
-    for number, adjusted in zip(chosen, q, strict=True):
+        evidence[number] = second if second in tested else number
+
+    def judge(number: int, many: Finding | None = None) -> Judgement:
         curve, other = built.curves[number], others[number]
-        second_tested = tested.get(place[id(other)]) if other is not None else None
-        group = groups[_group(curve.key)]
-        judge = _Judge(curve, tested.get(number), other, second_tested, group)
-        many = find.many_tests(float(adjusted), len(chosen), level) if together else None
-        judged.append(judge.run(weights, seed, draws, level, siblings, many))
+        second = tested.get(place[id(other)]) if other is not None else None
+        one = _Judge(curve, tested.get(number), other, second, groups[_group(curve.key)])
+        return one.run(weights, seed, draws, level, siblings, many)
+
+    judged = {}
+    for number in chosen:
+        judged[number] = judge(number)
         done(1)
+    together = fdr and len(chosen) > 1
+    standing = [n for n in chosen if judged[n].verdict == "survives"]
+    if together and standing:
+        # what cannot survive for another reason may not make room for others: it counts with p = 1
+        asked = [evidence[n] if n in standing else -1 for n in chosen]
+        tested, q = control(asked, tested, level=level, seed=seed, draws=draws)
+        for number, adjusted in zip(chosen, q, strict=True):
+            if number in standing:
+                many = find.many_tests(float(adjusted), len(chosen), level)
+                judged[number] = judge(number, many)
     identity = (
         f"a curve is one {', '.join(built.identity)}: rows that differ in these are kept apart"
     )
@@ -155,7 +163,7 @@ def audit(
         "files": _files(records),
         "where": dict(where or {}),
     }
-    return Audit(tuple(judged), built.refused, tuple(notes), settings)
+    return Audit(tuple(judged.values()), built.refused, tuple(notes), settings)
 
 
 def _check(
@@ -176,6 +184,11 @@ def _check(
         raise OptionError(f"{draws} draws are too few for a p-value", mend="--draws 1000")
     if not 0 < level <= 0.5:
         raise OptionError(f"a level of {level!r}", mend="a share such as 0.05")
+    if level * (draws + 1) < 1:
+        raise OptionError(
+            f"{draws} draws cannot show a p-value below {level:g}",
+            mend=f"--draws {int(np.ceil(1 / level))}, or a larger --level",
+        )
     if items is not None and items < 1:
         raise OptionError(f"{items} items behind each score", mend="--items 500")
     if not isinstance(chance, Mapping) or not all(0 <= c < 1 for c in chance.values()):

@@ -13,6 +13,8 @@ from unmirage.types import Curve, Floats
 CHANCE_SLOPE = 0.03
 #: and at a loss, as a share of its range: small losses scatter in nats, not only in per cent
 LOSS = 0.02
+#: more items than that count as that many: their error is below rounding
+MOST_ITEMS = 1e12
 
 
 def kind(curve: Curve) -> str:
@@ -76,7 +78,10 @@ def errors(curve: Curve) -> Floats:
 
 def stack(curves: Sequence[Curve]) -> Data:
     """Curves of one kind and one number of rungs as one batch."""
-    n = [c.count if is_binomial(c) else np.full(len(c.scale), np.nan) for c in curves]
+    n = [
+        np.minimum(c.count, MOST_ITEMS) if is_binomial(c) else np.full(len(c.scale), np.nan)
+        for c in curves
+    ]
     ends = [(c.floor, c.ceiling) if kind(c) == "share" else (0.0, 1.0) for c in curves]
     return Data(
         np.stack([c.x for c in curves]),

@@ -8,7 +8,7 @@ They are the default ladders of ``unmirage lab run``, after their last step:
   0.11 nats): a mirage of the metric.
 - ``multiplication``: products of two 2-digit numbers, test pairs held out; 8 sizes, 3 seeds.
   Gradual under either metric.
-- ``addition``: sums of two 3-digit numbers, test pairs held out; 12 sizes, 6 seeds. A digit position
+- ``addition``: sums of two 3-digit numbers, test pairs held out; 12 sizes, 6 seeds. A digit place
   is learnt between two sizes or not at all, and which size it is differs between the seeds: at
   width 8 exact match is 0.02, 0.11, 0.65, 0.89, 0.93 and 0.95. Real breaks, bimodal over seeds.
 
