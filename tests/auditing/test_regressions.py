@@ -187,3 +187,45 @@ def test_needed_items_come_from_the_log_probabilities_of_the_targets():
         p = by_scale[rung["scale"]]
         assert rung["expected"] == p
         assert rung["needed_n"] == pytest.approx(np.log(0.05) / np.log1p(-p), rel=0.1, abs=1)
+
+
+def test_a_law_without_slope_does_not_take_all_the_weight():
+    """Near chance the weights of all other laws were 0: the draw of needed items crashed."""
+    table = pl.DataFrame(
+        {
+            "family": "f",
+            "task": "t",
+            "metric": "accuracy",
+            "params": 10.0 ** (6 + np.arange(6) * 0.5),
+            "score": [0.26, 0.224, 0.204, 0.244, 0.242, 0.236],
+            "n_samples": 500.0,
+            "chance": 0.25,
+        }
+    )
+    made = unmirage.audit(unmirage.read(table))
+    assert made.judgements[0].verdict != "survives"
+    huge = table.with_columns(
+        n_samples=pl.lit(1e20), score=pl.Series([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    )
+    assert unmirage.audit(unmirage.read(huge), draws=100).judgements[0].verdict != "survives"
+
+
+def test_falls_do_not_make_room_for_false_breaks():
+    """Sudden falls have small p-values but never survive: they are no part of the discoveries."""
+    from unmirage.simulate import Design, Truth, scores
+
+    falls = scores(Truth("logistic", 0.6, 0.8, step=-4.0), Design(), families=12, seed=1)
+    nulls = scores(Truth("logistic"), Design(noise=0.2), families=12, seed=2)
+    named = [falls.with_columns(family="fall" + pl.col("family")), nulls]
+    made = unmirage.audit(unmirage.read(pl.concat(named)), draws=200)
+    fallen = [j for j in made.judgements if j.key.family.startswith("fall")]
+    assert all(j.verdict != "survives" and j.finding("many_tests") is None for j in fallen)
+
+
+def test_a_level_that_the_draws_cannot_reach_is_refused():
+    from unmirage.errors import OptionError
+    from unmirage.simulate import Design, Truth, scores
+
+    records = unmirage.read(scores(Truth(), Design()))
+    with pytest.raises(OptionError, match="--draws 2000"):
+        unmirage.audit(records, draws=1000, level=0.0005)

@@ -222,7 +222,8 @@ def _work(cell: Cell | Survey, families: int, seed: int, path: Path) -> Rate:
 def _load(path: Path) -> Rate:
     try:
         body = json.loads(path.read_text())
-        covered = {k: (int(a), int(b)) for k, (a, b) in (body.pop("covered") or {}).items()}
+        told = body.pop("covered")
+        covered = told and {k: (int(a), int(b)) for k, (a, b) in told.items()}
         return Rate(**body, covered=covered)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
