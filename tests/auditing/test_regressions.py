@@ -223,7 +223,6 @@ def test_falls_do_not_make_room_for_false_breaks():
 
 
 def test_a_level_that_the_draws_cannot_reach_is_refused():
-    from unmirage.errors import OptionError
     from unmirage.simulate import Design, Truth, scores
 
     records = unmirage.read(scores(Truth(), Design()))

@@ -66,10 +66,7 @@ def control(
             bool,
         )
         open_ = few & (q > level)
-        if (
-            not open_.any()
-            or not (q_values(np.where(open_, 1 / (most + 1), p))[open_] <= level).any()
-        ):
+        if not open_.any():
             return tested, q
         k = int(open_.sum())
         for e in sorted({e for e, is_open in zip(evidence, open_, strict=True) if is_open}):

@@ -89,12 +89,12 @@ def cells(size: Size) -> list[Cell | Survey]:
 
 #: p of the first and the last rung: a whole rise, one that begins late, one that ends early
 _BOTH: tuple[Metric, ...] = ("exact_match", "cross_entropy")
-_RANGES = ((0.3, 0.95), (0.05, 0.9), (0.2, 0.7))
+RANGES = ((0.3, 0.95), (0.05, 0.9), (0.2, 0.7))
 
 
 def _smooth(size: Size) -> Iterator[Cell]:
     full = size == "full"
-    ranges = _RANGES if full else _RANGES[:1]
+    ranges = RANGES if full else RANGES[:1]
     designs = [
         Design(rungs=rungs, noise=noise)
         for rungs, noise in product((5, 6, 8, 12, 16) if full else (5, 8, 16), (0.0, 0.2))

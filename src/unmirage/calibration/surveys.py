@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from unmirage.calibration.grid import RANGES
 from unmirage.simulate import SHAPES, Design, Metric, Truth, scores
 
 #: of the same outputs, so that their verdicts go together
@@ -39,6 +40,6 @@ def _draw(rng: np.random.Generator, real: bool) -> tuple[Truth, Design]:
         uneven=bool(rng.random() < 0.5),
     )
     shape = str(rng.choice(list(SHAPES)))
-    first, last = ((0.3, 0.95), (0.05, 0.9), (0.2, 0.7))[rng.integers(3)]
+    first, last = RANGES[rng.integers(len(RANGES))]
     step = float(rng.choice([2.0, 3.0, 4.0]))
     return (Truth("logistic", 0.4, 0.6, step=step) if real else Truth(shape, first, last)), design
