@@ -20,8 +20,8 @@ import unmirage
 from unmirage import metrics
 from unmirage.errors import ColumnError, FileProblem, UnmirageError, ValueProblem
 from unmirage.records import read, read_store, write_store
-from unmirage.records.lm_eval.results import leaves, run_of, task_facts
-from unmirage.records.lm_eval.rows import BadCell, item_of
+from unmirage.records.formats.lm_eval.results import leaves, run_of, task_facts
+from unmirage.records.formats.lm_eval.rows import BadCell, item_of
 from unmirage.types import Records
 
 REAL = Path(__file__).parents[2].parent / "shared" / "formats" / "lm_eval_v04"
@@ -810,7 +810,7 @@ def test_the_genuine_logs() -> None:
 
 @real
 def test_genuine_results_of_older_versions_are_no_logs_of_this_one() -> None:
-    from unmirage.records.lm_eval import is_log
+    from unmirage.records.formats.lm_eval import is_log
     from unmirage.records.sniff import Source
 
     for path in (REAL.parent / "lm_eval_v0").glob("*.json"):

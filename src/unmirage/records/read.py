@@ -11,10 +11,10 @@ from typing import Any
 import polars as pl
 
 from unmirage.errors import ColumnError, FileProblem, InputError, OptionError
-from unmirage.records import lm_eval
 from unmirage.records.cells import boolean, number
 from unmirage.records.columns import CANONICAL_AGGREGATES, CANONICAL_SAMPLES
 from unmirage.records.duplicates import check_items, drop_identical, shots_disagree
+from unmirage.records.formats import FORMATS, format_of
 from unmirage.records.notes import merge
 from unmirage.records.recognise import check_left_sides, near, recognise
 from unmirage.records.scale import with_scale
@@ -114,7 +114,7 @@ def _load_all(
     notes: list[Note] = []
     done: set[Path] = set()
     in_folders: set[str] = set()
-    logs: list[Source] = []
+    logs: dict[str, list[Source]] = {f.name: [] for f in FORMATS}
     for one in given:
         if not isinstance(one, (str, Path)):
             name = FRAME_NAME if len(given) == 1 else f"(frame {len(tables) + 1})"
@@ -122,7 +122,7 @@ def _load_all(
             continue
         sources, more = find(Path(one))
         notes.extend(more)
-        ours = {s for s in sources if lm_eval.is_log(s)}
+        ours = {s: f.name for s in sources if (f := format_of(s))}
         others = [s for s in sources if s.found and s not in ours and not looks_like_records(s)]
         if others:
             notes.append(unread([s.name for s in others]))
@@ -133,14 +133,15 @@ def _load_all(
             done.add(where)
             in_folders |= {source.name} if source.found else set()
             if source in ours:
-                logs.append(source)
+                logs[ours[source]].append(source)
             elif source.kind == "store":
                 stores.append(read_store(source.path))
             else:
                 tables.append(load(source, skip_bad))
-    of_logs, told = lm_eval.load(logs, skip_bad)
-    tables += of_logs
-    notes += told
+    for kind in FORMATS:
+        of_logs, told = kind.load(logs[kind.name], skip_bad)
+        tables += of_logs
+        notes += told
     if not tables and not stores:
         raise FileProblem("holds no table", file=str(given[0]))
     return tables, stores, notes, in_folders

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unmirage.errors import FileProblem
-from unmirage.records.jsonlines import MAX_LIST, Decoder, lines
-from unmirage.records.lm_eval.results import (
+from unmirage.records.formats.lm_eval.results import (
     Run,
     TaskFacts,
     is_results,
@@ -21,7 +20,8 @@ from unmirage.records.lm_eval.results import (
     task_facts,
     task_named,
 )
-from unmirage.records.lm_eval.rows import KEYS
+from unmirage.records.formats.lm_eval.rows import KEYS
+from unmirage.records.jsonlines import MAX_LIST, Decoder, lines
 from unmirage.records.sniff import Source
 from unmirage.records.table import guard
 from unmirage.records.tables import absolute, open_source

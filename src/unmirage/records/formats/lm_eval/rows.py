@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from unmirage.records.cells import whole_list
+from unmirage.records.formats.lm_eval.results import TaskFacts, real, whole
 from unmirage.records.jsonlines import json_text
-from unmirage.records.lm_eval.results import TaskFacts, real, whole
 
 #: keys of a line that are no scores
 _OWN = {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics"}

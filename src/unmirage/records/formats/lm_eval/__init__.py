@@ -13,9 +13,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from unmirage.records.lm_eval.files import Key, Runs, is_log, key_of, log_of, newest, split_name
-from unmirage.records.lm_eval.results import Run, part, scores, task_facts
-from unmirage.records.lm_eval.samples import (
+from unmirage.records.formats.lm_eval.files import (
+    Key,
+    Runs,
+    is_log,
+    key_of,
+    log_of,
+    newest,
+    split_name,
+)
+from unmirage.records.formats.lm_eval.results import Run, part, scores, task_facts
+from unmirage.records.formats.lm_eval.samples import (
     agreement_notes,
     compare,
     not_finite,

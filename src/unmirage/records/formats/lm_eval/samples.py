@@ -10,11 +10,11 @@ from typing import Any
 import polars as pl
 
 from unmirage.errors import FileProblem, ValueProblem
-from unmirage.records.columns import CANONICAL_AGGREGATES, CANONICAL_SAMPLES
+from unmirage.records.formats.lm_eval.files import Log
+from unmirage.records.formats.lm_eval.results import Run, TaskFacts, identity
+from unmirage.records.formats.lm_eval.rows import BadCell, Item, item_of
+from unmirage.records.formats.made import made_table
 from unmirage.records.jsonlines import read_lines
-from unmirage.records.lm_eval.files import Log
-from unmirage.records.lm_eval.results import Run, TaskFacts, identity
-from unmirage.records.lm_eval.rows import BadCell, Item, item_of
 from unmirage.records.scale import size_in
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table, guard, show, value_problem
@@ -22,7 +22,6 @@ from unmirage.records.tables import open_source
 from unmirage.types import Note
 
 Cell = tuple[str, str | None]  # task, filter
-TYPES: dict[str, Any] = {**CANONICAL_AGGREGATES, **CANONICAL_SAMPLES, "task_version": pl.String}
 #: the columns that say which answer is right
 RIGHT = ("targets", "target_index", "choice_credit")
 _MEND = "repair or remove the line, or leave such lines out with skip_bad (--skip-bad)"
@@ -231,26 +230,11 @@ def table(
     numbers: Sequence[int],
     notes: Sequence[Note],
 ) -> Table:
-    """Rows as a table: ``head`` is the same in each, and only columns that are filled are there.
-
-    The size of a model whose results do not say it is read off its name.
-    """
+    """Rows as a table; the size of a model whose results do not say it is read off its name."""
     size = size_in(run.model) if run.params is None else None
     if size is not None:
         text = "the results do not say how large the model is: read off its name"
         notes = (*notes, Note("warning", "params_from_names", text, source.name, 1))
         head = {**head, "params": size}
-    names = dict.fromkeys(k for row in rows for k, v in row.items() if v is not None)
-    frame = pl.DataFrame(
-        [pl.Series(c, [row.get(c) for row in rows], dtype=TYPES[c]) for c in names]
-    )
-    same = [pl.lit(v, dtype=TYPES[c]).alias(c) for c, v in head.items() if v is not None]
-    return Table(
-        source.name,
-        source.stem,
-        frame.with_columns(same),
-        pl.Series("row", numbers, dtype=pl.Int64),
-        tuple(notes),
-        line=int if source.kind == "jsonl" else None,  # a row's number is that of its line
-        scale_mend=_NO_SIZE,
-    )
+    line = int if source.kind == "jsonl" else None  # a row's number is that of its line
+    return made_table(source, head, rows, numbers, notes, line=line, scale_mend=_NO_SIZE)
