@@ -382,7 +382,8 @@ def resolution(
     p needs n = ((1.645 sqrt(c (1-c)) + 1.645 sqrt(p (1-p))) / (p - c))^2 items, above 0
     n = log(0.05) / log(1 - p): seen with probability 0.95. Scores that are not right or wrong need
     n = (3.29 sd / distance)^2, sd that of one item. ``drawn`` (R, M), what may be expected, gives
-    the number its 90 % interval.
+    the number its 90 % interval: from 5 % to 95 % of the draws, from 10 % on where it has no upper
+    end.
     """
     if kind(curve) != "share" or not np.isfinite(curve.count).all():
         return None
@@ -393,8 +394,12 @@ def resolution(
     ends = np.full((2, len(n)), np.nan)
     if drawn is not None and len(drawn) >= 20:
         # the less is expected, the more items are needed
-        low, high = np.quantile(sign * drawn, [0.05, 0.95], axis=0, method="inverted_cdf")
-        ends = np.stack([items_needed(curve, sign * high), items_needed(curve, sign * low)])
+        low, less, high = (
+            items_needed(curve, sign * q)
+            for q in np.quantile(sign * drawn, [0.95, 0.9, 0.05], axis=0, method="inverted_cdf")
+        )
+        # an interval without an upper end has all that it may miss below
+        ends = np.stack([np.where(np.isinf(high), less, low), high])
     hidden = at_floor & (needed > n)
     rungs = [
         {
