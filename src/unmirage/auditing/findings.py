@@ -60,7 +60,9 @@ def noise_free(
     if curve.items is not None and weights is not None:
         drawn = weighted_means(weights[:, curve.items.position], curve.items.scores)
         together = _correlation(drawn[np.isfinite(drawn).all(axis=1)])
-    made = curve_draws(tested.members, tested.data, rng, draws, together, even=even)
+    made = curve_draws(
+        tested.members, tested.data, rng, draws, together, even=even, silent=at_floor(curve)
+    )
     if made is None and not np.isfinite(curve.stderr).all():
         return np.tile(curve.score, (draws, 1))
     if made is None:
@@ -388,7 +390,6 @@ def resolution(
     if kind(curve) != "share" or not np.isfinite(curve.count).all():
         return None
     sign = np.sign(curve.ceiling - curve.floor)
-    at_floor = (curve.low <= curve.floor + 1e-12) & (curve.high >= curve.floor - 1e-12)
     n = curve.count
     needed = items_needed(curve, expected)
     ends = np.full((2, len(n)), np.nan)
@@ -400,7 +401,8 @@ def resolution(
         )
         # an interval without an upper end has all that it may miss below
         ends = np.stack([np.where(np.isinf(high), less, low), high])
-    hidden = at_floor & (needed > n)
+    silent = at_floor(curve)
+    hidden = silent & (needed > n)
     rungs = [
         {
             "scale": float(curve.scale[i]),
@@ -411,7 +413,7 @@ def resolution(
             "needed_low": float(ends[0, i]),
             "needed_high": float(ends[1, i]),
         }
-        for i in np.flatnonzero(at_floor)
+        for i in np.flatnonzero(silent)
     ]
     visible = float(_visible(curve))
     count = int(hidden.sum())
@@ -438,6 +440,11 @@ def resolution(
         "at_floor": len(rungs),
     }
     return Finding("resolution", float(count), text, None, None, SCHAEFFER, values)
+
+
+def at_floor(curve: Curve) -> np.ndarray:
+    """Rungs whose 95 % interval reaches the floor, (M,)."""
+    return np.asarray((curve.low <= curve.floor + 1e-12) & (curve.high >= curve.floor - 1e-12))
 
 
 def items_needed(curve: Curve, expected: Floats) -> Floats:

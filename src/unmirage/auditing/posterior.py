@@ -41,22 +41,23 @@ def curve_draws(
     correlation: Floats | None = None,
     *,
     even: bool = False,
+    silent: np.ndarray | None = None,
 ) -> Floats | None:
     """Noise-free curves of one curve (``data`` of batch size 1), (R, M) in the working unit.
 
     ``correlation`` (M, M) is that of the sampling errors of the rungs; None: independent. ``even``:
-    all laws within PLAUSIBLE of the best count alike, and so does no law at all (what the items of
-    a rung say by themselves), for rungs that say nothing of the law (a score of 0 in n items).
-    None is returned where no law has a rung to spare.
+    all laws within PLAUSIBLE of the best count alike, for what only the laws can tell. ``silent``
+    (M,): rungs at the floor, where laws are extrapolated; of W plausible laws one draw in W + 1
+    takes there what the items say by themselves. None is returned where no law has a rung to spare.
     """
     made = _draw(members, data, rng, draws, even)
     if made is None:
         return None
     mean, slope, tau = made
     drawn = _between(data, mean, slope, tau, rng, correlation)
-    if even:
+    if silent is not None and silent.any():
         lawless = rng.random(draws) < 1 / (1 + _plausible(members))
-        drawn = np.where(lawless[:, None], _alone(data, rng, draws), drawn)
+        drawn = np.where(lawless[:, None] & silent, _alone(data, rng, draws), drawn)
     return drawn
 
 
