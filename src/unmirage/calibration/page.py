@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
 from unmirage.calibration.grid import COUNTS, LEAST, MOST, Asks
 from unmirage.calibration.run import Rate
 from unmirage.report.files import write
@@ -68,6 +70,7 @@ def to_markdown(rates: Sequence[Rate], size: str, draws: int, picture: bool = Tr
         )
     if picture:
         parts.append("\n![share of real breaks judged survives](power.svg)")
+    parts += _proportions(rates)
     parts += ["\n## Intervals\n", *_coverage(rates)]
     for asks, group in groups.items():
         parts += [f"\n## {COUNTS[asks][0].upper()}{COUNTS[asks][1:]}\n"]
@@ -82,6 +85,23 @@ def to_markdown(rates: Sequence[Rate], size: str, draws: int, picture: bool = Tr
                 f"{_counts(r.named)} | {r.status} |"
             )
     return "\n".join(parts) + "\n"
+
+
+def _proportions(rates: Sequence[Rate]) -> list[str]:
+    """The false discovery rate as it is defined: the mean false proportion of a survey."""
+    surveys = [r for r in rates if r.proportions]
+    if not surveys:
+        return []
+    lines = ["\n## False discovery proportion of a survey, in curves\n"]
+    lines += ["| surveys | number | mean | standard error | largest |", "|---|---|---|---|---|"]
+    for r in surveys:
+        told = np.array(r.proportions)
+        error = told.std(ddof=1) / np.sqrt(len(told)) if len(told) > 1 else np.nan
+        lines.append(
+            f"| {r.name.split(' | ')[1]} | {len(told)} | {told.mean():.4f} | {error:.4f} | "
+            f"{told.max():.4f} |"
+        )
+    return lines
 
 
 def summary(rates: Sequence[Rate]) -> str:
