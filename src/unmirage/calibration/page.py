@@ -70,6 +70,7 @@ def to_markdown(rates: Sequence[Rate], size: str, draws: int, picture: bool = Tr
         )
     if picture:
         parts.append("\n![share of real breaks judged survives](power.svg)")
+    parts += _weakest(rates)
     parts += _proportions(rates)
     parts += ["\n## Intervals\n", *_coverage(rates)]
     for asks, group in groups.items():
@@ -173,27 +174,55 @@ _SURFACE = re.compile(
 )
 
 
+#: power with which the weakest break must be seen
+SEEN = 0.9
+
+
+def _surface(rates: Sequence[Rate]) -> dict[float, list[tuple[int, float, Rate]]]:
+    """Cells of the power surface by the noise between rungs: (rungs, step, rate)."""
+    found: dict[float, list[tuple[int, float, Rate]]] = defaultdict(list)
+    for r in rates:
+        told = _SURFACE.match(r.name)
+        if not told or not r.asked or r.name.endswith("answers"):
+            continue
+        design = dict(part.rsplit(" ", 1) for part in told[2].split(", ") if part[-1].isdigit())
+        place = int(design.get("rungs", "8")), float(told[1]), r
+        found[float(design.get("noise", 0))].append(place)
+    return {noise: sorted(mine, key=lambda p: p[:2]) for noise, mine in sorted(found.items())}
+
+
+def _weakest(rates: Sequence[Rate]) -> list[str]:
+    """The lowest step from which on every step is seen, by noise and number of rungs."""
+    surface = _surface(rates)
+    if not surface:
+        return []
+    lines = [
+        f"\n## The weakest break that is seen in {SEEN:.0%} of families\n",
+        "1,000 items of 4 tokens, exact match.\n",
+        "| noise between rungs (logit) | rungs | weakest step (logit) |",
+        "|---|---|---|",
+    ]
+    for noise, mine in surface.items():
+        for rungs in sorted({p[0] for p in mine}):
+            least = "none up to " + f"{max(p[1] for p in mine):g}"
+            for _, step, rate in reversed([p for p in mine if p[0] == rungs]):
+                if rate.rate < SEEN:
+                    break
+                least = f"{step:g}"
+            lines.append(f"| {noise:g} | {rungs} | {least} |")
+    return lines
+
+
 def _panels(rates: Sequence[Rate]) -> list[Panel]:
     """One panel a noise between rungs, one line a number of rungs."""
-    points: dict[float, list[Point]] = defaultdict(list)
-    for r in rates:
-        found = _SURFACE.match(r.name)
-        if not found or not r.asked or r.name.endswith("answers"):
-            continue
-        design = dict(part.rsplit(" ", 1) for part in found[2].split(", ") if part[-1].isdigit())
-        low, high = r.interval
-        line = f"{design.get('rungs', '8')} rungs"
-        points[float(design.get("noise", 0))].append(
-            Point(float(found[1]), r.rate, line, low, high)
-        )
     return [
         Panel(
             f"noise of {noise:g} logit between rungs",
             "1,000 items of 4 tokens, exact match; step in the middle",
             "height of the step (logits)",
             "share judged survives",
-            tuple(sorted(mine, key=lambda p: (int(p.series.split()[0]), p.x))),
+            tuple(Point(step, r.rate, f"{rungs} rungs", *r.interval) for rungs, step, r in mine),
             log_x=False,
         )
-        for noise, mine in sorted(points.items())
+        for noise, mine in _surface(rates).items()
     ]
