@@ -12,7 +12,7 @@ from unmirage.records.sniff import Source
 from unmirage.records.table import guard
 from unmirage.types import Note
 
-_HEAD = 400  # bytes in which a file shows what it is
+_HEAD = 1000  # bytes in which a file shows what it is
 _BOM = b"\xef\xbb\xbf"
 _MEND = "it may be cut short: repair or remove it, or read with skip_bad (--skip-bad)"
 
