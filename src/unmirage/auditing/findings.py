@@ -386,6 +386,8 @@ def resolution(
     """
     if kind(curve) != "share" or not np.isfinite(curve.count).all():
         return None
+    if not is_binomial(curve) and not np.isfinite(curve.stderr).any():
+        return None  # nothing says how far the scores of single items differ
     sign = np.sign(curve.ceiling - curve.floor)
     at_floor = (curve.low <= curve.floor + 1e-12) & (curve.high >= curve.floor - 1e-12)
     n = curve.count
