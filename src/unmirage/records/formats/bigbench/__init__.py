@@ -30,7 +30,7 @@ _NO_SIZE = "give model.total_params or model.non_embedding_params in the file"
 def is_log(source: Source) -> bool:
     """Whether a file holds results, or describes a task."""
     start = rb'\{"scores":\[\{"score_dict"'
-    return is_kind(source, (b'"scores"', b'"task"'), _is_result, start) or is_task(source)
+    return is_kind(source, (b'"score_dict"', b'"task_name"'), _is_result, start) or is_task(source)
 
 
 def _is_result(content: Any) -> bool:
