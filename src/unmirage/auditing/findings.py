@@ -389,6 +389,8 @@ def resolution(
     """
     if kind(curve) != "share" or not np.isfinite(curve.count).all():
         return None
+    if not is_binomial(curve) and not np.isfinite(curve.stderr).any():
+        return None  # nothing says how far the scores of single items differ
     sign = np.sign(curve.ceiling - curve.floor)
     n = curve.count
     needed = items_needed(curve, expected)
