@@ -12,15 +12,16 @@ from unmirage.records.columns import SCALE_COLUMNS, extra_columns, squeeze
 from unmirage.records.recognise import Recognised, near
 from unmirage.types import Note
 
-_SIZE = re.compile(r"(?<![A-Za-z0-9.])(\d+)(\.\d+)?([mMbB])(\d*)(?![A-Za-z0-9]|\.\d)")
+# 1_8B may be 1.8B: no size is read off it
+_SIZE = re.compile(r"(?<![A-Za-z0-9.])(?<!\d_)(\d+)(\.\d+)?([mMbB])(\d*)(?![A-Za-z0-9]|\.\d)")
 _FACTORS = {"m": 1e6, "b": 1e9}
 
 
 def size_in(name: str) -> float | None:
     """The number of parameters that a model's name states; None where it states none or several.
 
-    >>> size_in("opt-125m"), size_in("bloom-7b1"), size_in("Mixtral-8x7B")
-    (125000000.0, 7100000000.0, None)
+    >>> size_in("opt-125m"), size_in("bloom-7b1"), size_in("Mixtral-8x7B"), size_in("Qwen-1_8B")
+    (125000000.0, 7100000000.0, None, None)
     """
     sizes = set()
     for whole, part, unit, tail in _SIZE.findall(name[:500]):
