@@ -65,7 +65,7 @@ def test_an_audit_is_shown(library):
     assert "addition_4_digit" in done.stdout
     assert library.read == (
         [str(library.source)],
-        {"columns": {}, "scores": [], "percent": [], "skip_bad": False},
+        {"columns": {}, "scores": [], "percent": [], "skip_bad": False, "models": None},
     )
 
 
@@ -74,6 +74,7 @@ def test_options_reach_the_library(library):
         "-f Py* -f GPT* -t a* -m acc --scale flops --where shots=5 --where split=a=b --by seed "
         "--ignore run --checkpoint step=10 --higher-is-better m1 --lower-is-better m2 --items 100 "
         "--chance 0.25 --chance copa=0.5 --seed 7 --draws 50 --level 0.01 --no-fdr --skip-bad "
+        "--models sizes.csv "
         "--percent acc --columns params=size,task=name --columns model=id --scores A,B --scores C"
     )
     assert run("audit", library.source, *options.split()).exit_code == 0
@@ -82,6 +83,7 @@ def test_options_reach_the_library(library):
         "scores": ["A", "B", "C"],
         "percent": ["acc"],
         "skip_bad": True,
+        "models": Path("sizes.csv"),
     }
     assert library.audit == {
         "family": ["Py*", "GPT*"],

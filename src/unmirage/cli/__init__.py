@@ -16,9 +16,11 @@ import typer
 from unmirage.cli import calibration, lab, planning
 from unmirage.cli.shared import (
     DEBUG,
+    MODELS,
     NOTHING,
     QUIET,
     SEED,
+    SKIP_BAD,
     Many,
     errors,
     make_console,
@@ -143,9 +145,8 @@ def audit(
         Many,
         typer.Option("--chance", metavar="[TASK=]SCORE", help="Score of a guess, for each task."),
     ] = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave impossible rows out, and count them.")
-    ] = False,
+    models: Annotated[Path | None, MODELS] = None,
+    skip_bad: Annotated[bool, SKIP_BAD] = False,
     seed: Annotated[int, SEED] = 0,
     draws: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Random draws for each test.")
@@ -177,6 +178,7 @@ def audit(
             "scores": split_commas(scores),
             "percent": list(percent or ()),
             "skip_bad": skip_bad,
+            "models": models,
         }
         options = {
             "family": list(family or ()),

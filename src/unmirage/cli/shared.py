@@ -22,6 +22,10 @@ INTERRUPTED = 130
 Many = list[str] | None
 QUIET = typer.Option("--quiet", "-q", help="Print no report and no progress.")
 DEBUG = typer.Option("--debug", help="Show the traceback of an error.")
+MODELS = typer.Option(
+    "--models", metavar="FILE", help="Sizes of your models: model, params, tokens, flops, family."
+)
+SKIP_BAD = typer.Option("--skip-bad", help="Leave impossible rows out, and count them.")
 SEED = typer.Option("--seed", help="Seed of every random draw.", show_default=True)
 
 # ---------------------------------------------------------------- parsing

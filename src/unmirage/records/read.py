@@ -15,6 +15,9 @@ from unmirage.records.cells import boolean, number
 from unmirage.records.columns import CANONICAL_AGGREGATES, CANONICAL_SAMPLES
 from unmirage.records.duplicates import check_items, drop_identical, shots_disagree
 from unmirage.records.formats import FORMATS, format_of
+from unmirage.records.models import NONE
+from unmirage.records.models.families import with_families
+from unmirage.records.models.own import read_models
 from unmirage.records.notes import merge
 from unmirage.records.recognise import check_left_sides, near, recognise
 from unmirage.records.scale import with_scale
@@ -37,6 +40,7 @@ def read(
     percent: Sequence[str] = (),
     skip_bad: bool = False,
     need_scale: bool = True,
+    models: str | Path | pl.DataFrame | None = None,
 ) -> Records:
     """Everything measured in some files, folders, stores or data frames, in canonical columns.
 
@@ -47,7 +51,9 @@ def read(
     scores: the columns of wide tables that hold scores; ``*`` and ``?`` match names.
     percent: metrics whose scores are written on 0-100.
     skip_bad: leave rows with impossible cells out, counted in a note, instead of raising.
-    need_scale: raise where no column and no model name says how large the models are.
+    need_scale: raise where a table says nowhere how large its models are, and neither ``models``,
+        the bundled table of well-known models nor the models' names do.
+    models: a table of the caller's own models: columns model, params, tokens, flops, family.
 
     Raises:
         FileProblem: a file that cannot be read.
@@ -61,7 +67,12 @@ def read(
     [('a', 70000000.0, 'score', 0.1), ('b', 1000000000.0, 'score', 0.6)]
     """
     options = Options(
-        check_left_sides(columns or {}), tuple(scores), tuple(percent), skip_bad, need_scale
+        check_left_sides(columns or {}),
+        tuple(scores),
+        tuple(percent),
+        skip_bad,
+        need_scale,
+        NONE if models is None else read_models(models),
     )
     tables, stores, notes, found = _load_all(_as_list(paths), skip_bad)
     parts: list[tuple[pl.DataFrame, bool]] = []
@@ -75,7 +86,7 @@ def read(
     for seen in recognised:
         try:
             seen, used = long(seen, options)
-            sized = with_scale(seen, need_scale)
+            sized = with_scale(seen, need_scale, options.models)
         except ColumnError as error:
             # a folder may hold tables of other things; a table that was named must be one of scores
             if seen.table.name not in found:
@@ -193,9 +204,14 @@ def _join(
     _refuse_unknown_percent(options.percent, [f for f, _ in parts])
     for fresh in ([f for f, s in parts if s], [f for f, s in parts if not s]):
         notes.extend(shots_disagree(unify(fresh)) if fresh else [])
+    whole = [
+        complete(unify(group), known) for group, known in ((samples, True), (aggregates, False))
+    ]
+    whole, found = with_families(whole, options.models)
+    notes.extend(found)
     both = []
-    for group, known in ((samples, True), (aggregates, False)):
-        frame, found = drop_identical(complete(unify(group), known))
+    for frame in whole:
+        frame, found = drop_identical(frame)
         notes.extend(found)
         both.append(frame)
     both[0], found = check_items(both[0], options.skip_bad)

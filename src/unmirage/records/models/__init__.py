@@ -11,7 +11,8 @@ from __future__ import annotations
 import csv
 import functools
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 
 #: written beside a name and saying nothing of size or training
@@ -134,3 +135,21 @@ def known(name: str) -> Known | None:
     if parsed.tuned or parsed.checkpoint:
         found = replace(found, tokens=None, flops=None, flops_source="none")
     return found
+
+
+@dataclass(frozen=True)
+class OwnModels:
+    """What the user said of models, by name as written and by name without its organisation."""
+
+    by_name: Mapping[str, Known] = field(default_factory=dict)
+    by_key: Mapping[str, Known] = field(default_factory=dict)
+
+    def find(self, name: str) -> Known | None:
+        """The row of a model; a tuned variant or a checkpoint must be named itself."""
+        if exact := self.by_name.get(name.casefold()):
+            return exact
+        parsed = parse_name(name)
+        return None if parsed.tuned or parsed.checkpoint else self.by_key.get(parsed.key)
+
+
+NONE = OwnModels()
