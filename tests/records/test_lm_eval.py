@@ -585,7 +585,7 @@ def test_a_truncated_last_line(tmp_path: Path) -> None:
     path = folder / f"samples_quiz_{DATE}.jsonl"
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(FileProblem, match="line 2") as e:
-        read(tmp_path)
+        read(tmp_path, strict=True)
     assert "skip_bad" in str(e.value)
     assert path.name in str(e.value)
     got = read(tmp_path, skip_bad=True)
@@ -622,7 +622,7 @@ def test_a_bad_cell_is_told_with_its_line(tmp_path: Path, change: Callable[[Row]
     rows = [TASKS["quiz"][0], change(TASKS["quiz"][1])]
     put(tmp_path, tasks={"quiz": rows})
     with pytest.raises(ValueProblem, match="line 2") as e:
-        read(tmp_path)
+        read(tmp_path, strict=True)
     assert f"samples_quiz_{DATE}.jsonl" in str(e.value)
     assert "mend" in str(e.value)
     assert answers(read(tmp_path, skip_bad=True), "quiz")["item"].to_list() == ["hash0"]

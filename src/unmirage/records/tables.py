@@ -21,6 +21,7 @@ from unmirage.records.jsonlines import (
     series,
     to_frame,
 )
+from unmirage.records.progress import opened
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table, csv_line_finder, guard
 from unmirage.types import Note
@@ -36,6 +37,7 @@ def load(source: Source, skip_bad: bool = False) -> Table:
         FileProblem: the file is empty, has no rows, is truncated or not of its kind.
     """
     with guard(source.name):
+        opened(source.name)
         _refuse_strange(source)
         if source.kind in ("csv", "tsv"):
             table = _csv(source)
@@ -90,6 +92,7 @@ def _refuse_strange(source: Source) -> None:
 
 def open_source(source: Source) -> BinaryIO:
     """The bytes of a file, unpacked."""
+    opened(source.name)
     if source.zipped:
         return cast(BinaryIO, gzip.open(source.path, "rb"))
     return source.path.open("rb")
