@@ -91,7 +91,7 @@ def with_scale(seen: Recognised, need: bool, models: OwnModels = NONE) -> Recogn
     if work.names is None:
         if not work.has_scale and need:
             raise _no_scale(seen, [])
-        return work.tagged()
+        return work.tagged() if work.has_scale else work.unknown()
     sizes = {name: look(name, models) for name in work.names.drop_nulls().unique()}
     lacking = set(work.names.filter(work.lacking).unique())
     unknown = sorted(n for n in lacking - {None} if sizes[n] is None)
@@ -102,7 +102,7 @@ def with_scale(seen: Recognised, need: bool, models: OwnModels = NONE) -> Recogn
             return work.tagged()  # the steps of training are the scale
         if need and not work.stepped.any():
             raise _no_scale(seen, unknown)
-    return work.filled(found, unknown if work.has_scale else [])
+    return work.filled(found, unknown)
 
 
 def _own(seen: Recognised) -> dict[str, pl.Series] | None:
@@ -149,6 +149,11 @@ class _Work:
             return self.seen
         source = pl.when(self.sized | self.stepped).then(pl.lit(TABLE)).alias("scale_source")
         return self._with(self.frame.with_columns(source), ())
+
+    def unknown(self) -> Recognised:
+        """The table as it is, with a warning: nothing says how large its models are."""
+        text = "nothing says how large the models are: curves need it"
+        return self._with(self.frame, (), [Note("warning", "no_size", text, self.seen.table.name)])
 
     def filled(self, sizes: Mapping[str, _Size], unknown: list[str]) -> Recognised:
         joined = self._joined(sizes)
