@@ -3,8 +3,10 @@ find -> load -> recognise -> long -> with_scale -> validate -> join -> duplicate
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +25,7 @@ from unmirage.records.models.own import read_models
 from unmirage.records.notes import merge
 from unmirage.records.progress import Progress, counted
 from unmirage.records.recognise import Recognised, check_left_sides, near, recognise
+from unmirage.records.remote import fetch, is_remote, load_s3, remote
 from unmirage.records.scale import with_scale
 from unmirage.records.shape import long
 from unmirage.records.sniff import Source, find, unread
@@ -54,6 +57,7 @@ def read(
     paths: Parquet, CSV, TSV, JSON lines, JSON lists and Arrow files (CSV, TSV and JSON lines also
         as .gz), folders of such (read with all folders below), stores, polars or pandas frames.
         Folders of logs that lm-evaluation-harness 0.4 wrote (samples and results) as they are.
+        Single files behind https://, http://, hf://datasets/... and s3://.
     columns: canonical name -> the name in the files; "scale" stands for "params".
     scores: the columns of wide tables that hold scores; ``*`` and ``?`` match names.
     percent: metrics whose scores are written on 0-100.
@@ -85,7 +89,11 @@ def read(
         NONE if models is None else read_models(models),
     )
     left = LeftOut(strict)
-    tables, stores, notes, formats = _load_all(_as_list(paths), skip_bad, left, progress)
+    given = _as_list(paths)
+    with _place(given) as folder:
+        given, fetched = _fetched(given, Path(folder))
+        tables, stores, notes, formats = _load_all(given, skip_bad, left, progress)
+    notes.extend(fetched)
     recognised = _each(tables, lambda t: _recognised(t, options), left)
     used_columns: set[str] = set().union(*(r.used for r in recognised))
     seen_columns: set[str] = set().union(*(r.theirs for r in recognised))
@@ -146,18 +154,47 @@ def _as_list(paths: Any) -> list[Any]:
     return given
 
 
+def _place(given: list[Any]) -> AbstractContextManager[str]:
+    """A folder for what is fetched, gone when all is read; none where nothing is."""
+    if not any(is_remote(one) for one in given):
+        return nullcontext("")
+    return tempfile.TemporaryDirectory(prefix="unmirage-", ignore_cleanup_errors=True)
+
+
+def _fetched(given: list[Any], folder: Path) -> tuple[list[Any], list[Note]]:
+    """What was given, with files from the network as Sources or Tables, and notes on them."""
+    done: list[Any] = []
+    notes: list[Note] = []
+    for i, one in enumerate(given):
+        if not is_remote(one):
+            done.append(one)
+            continue
+        place = remote(one)
+        if place.url.startswith("s3:"):
+            done.append(load_s3(place))
+            continue
+        (folder / str(i)).mkdir()
+        source, note = fetch(place, folder / str(i))
+        done.append(source)
+        notes.append(note)
+    return done, notes
+
+
 def _load_all(
     given: list[Any], skip_bad: bool, left: LeftOut, progress: Progress | None
 ) -> tuple[list[Table], list[Records], list[Note], Counter[str]]:
     """Tables, stores and notes of all that was given, and how many files of each format."""
-    frames = [one for one in given if not isinstance(one, (str, Path))]
+    frames = [one for one in given if not isinstance(one, (str, Path, Source, Table))]
     alone = len(given) == 1
     names = [FRAME_NAME if alone else f"(frame {i + 1})" for i in range(len(frames))]
     tables = [from_frame(one, name) for one, name in zip(frames, names, strict=True)]
     formats = Counter({"data frame": len(frames)} if frames else {})
-    plain, logs, notes = _sorted(
-        [find(Path(one)) for one in given if isinstance(one, (str, Path))], left
-    )
+    elsewhere = [one for one in given if isinstance(one, Table)]
+    tables += elsewhere
+    formats.update({"s3": len(elsewhere)} if elsewhere else {})
+    groups = [find(Path(one)) for one in given if isinstance(one, (str, Path))]
+    fetched = [one for one in given if isinstance(one, Source)]
+    plain, logs, notes = _sorted([*groups, (fetched, [])], left)
     stores: list[Records] = []
     with counted(progress, len(plain) + sum(map(len, logs.values()))):
         for source in plain:

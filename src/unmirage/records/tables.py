@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -79,6 +80,13 @@ def _from_pandas(frame: Any) -> pl.DataFrame:
 def _table(name: str, stem: str, frame: pl.DataFrame, notes: tuple[Note, ...] = ()) -> Table:
     numbers = pl.int_range(1, frame.height + 1, dtype=pl.Int64, eager=True).alias("row")
     return Table(name, stem, frame, numbers, notes)
+
+
+def table_of(name: str, stem: str, frame: pl.DataFrame, *, text: bool = False) -> Table:
+    """A frame that was read elsewhere as a Table; ``text``: types are still to be guessed."""
+    if frame.height == 0 or frame.width == 0:
+        raise FileProblem("holds no rows", file=name)
+    return replace(_table(name, stem, plain(frame)), text=text)
 
 
 def _refuse_strange(source: Source) -> None:
