@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from unmirage.records.formats import bbh, bigbench, llm_foundry, lm_eval, lm_eval_v0
+from unmirage.records.formats import (
+    bbh,
+    bigbench,
+    every_eval_ever,
+    lighteval,
+    llm_foundry,
+    lm_eval,
+    lm_eval_v0,
+)
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table
 from unmirage.types import Note
@@ -31,6 +39,8 @@ FORMATS: tuple[Format, ...] = (
     Format("llm-foundry", llm_foundry.is_log, llm_foundry.load),
     Format("BIG-bench", bigbench.is_log, bigbench.load),
     Format("BIG-Bench Hard outputs", bbh.is_log, bbh.load),
+    Format("lighteval", lighteval.is_log, lighteval.load),
+    Format("every-eval-ever", every_eval_ever.is_log, every_eval_ever.load),
 )
 
 
