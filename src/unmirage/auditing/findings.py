@@ -19,14 +19,24 @@ BENJAMINI = "Benjamini and Hochberg 1995, doi:10.1111/j.2517-6161.1995.tb02031.x
 SCHAEFFER = "Schaeffer et al. 2023, arXiv 2304.15004"
 
 
-def number(value: float) -> str:
+def number(value: float, digits: int = 3) -> str:
     """A number as people read it: 1.4B, 0.0013, 12.3."""
     if not np.isfinite(value):
         return "unbounded" if value > 0 else "unknown"
     for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if 1e15 > abs(value) >= size:
-            return f"{value / size:.3g}{letter}"
-    return f"{value:.3g}" if abs(value) < 1e15 else f"{value:.2e}"
+            return f"{value / size:.{digits}g}{letter}"
+    return f"{value:.{digits}g}" if abs(value) < 1e15 else f"{value:.{digits - 1}e}"
+
+
+def two_numbers(a: float, b: float) -> tuple[str, str]:
+    """Two numbers with as many digits as tell them apart.
+
+    >>> two_numbers(1.0e6, 1.001e6)
+    ('1M', '1.001M')
+    """
+    digits = next((d for d in range(3, 12) if number(a, d) != number(b, d)), 3)
+    return number(a, digits), number(b, digits)
 
 
 def p_text(p: float, name: str = "p") -> str:
@@ -188,12 +198,12 @@ def _sharpness(
     late = float(shape.onset(y, x))
     p_late = (1 + float((shape.onset(line, x) >= late).sum())) / (draws + 1)
     j = int(gap)
+    low, high = two_numbers(curve.scale[j], curve.scale[j + 1])
     text = (
         f"10-90 % of the rise takes {number(wide)} of {number(x[-1] - x[0])} decades, "
         f"{number(steep)} times as steep as a straight line ({p_text(p)} under a straight line); "
         f"{100 * late:.0f} % of the range passes before a tenth of it ({p_text(p_late)}); "
-        f"{100 * float(share):.0f} % of the rise lies between {number(curve.scale[j])} and "
-        f"{number(curve.scale[j + 1])}"
+        f"{100 * float(share):.0f} % of the rise lies between {low} and {high}"
     )
     values = {
         "one_step_share": float(share),
@@ -262,7 +272,7 @@ def break_finding(
 ) -> Finding:
     """The break test; ``jump`` is the gap at which the law's own share of the step is told."""
     curve = tested.curve
-    a, b = number(curve.scale[tested.gap]), number(curve.scale[tested.gap + 1])
+    a, b = two_numbers(curve.scale[tested.gap], curve.scale[tested.gap + 1])
     g = tested.gap
     share = abs(float(curve.score[g + 1] - curve.score[g])) / float(np.ptp(curve.score))
     fair = float((curve.x[g + 1] - curve.x[g]) / (curve.x[-1] - curve.x[0]))
@@ -318,7 +328,7 @@ def metric_finding(
     curve: Curve, companion: Curve, push: Push, dependence: dict[str, object] | None
 ) -> Finding:
     j = push.gap
-    jump = f"{number(curve.scale[j])} to {number(curve.scale[j + 1])}"
+    jump = " to ".join(two_numbers(curve.scale[j], curve.scale[j + 1]))
     if push.way == "items":
         how = f"the smooth law of {companion.facts.title}, pushed item by item through the metric,"
     else:
@@ -488,10 +498,10 @@ def coverage(curve: Curve, width: float) -> Finding:
     add = float(10 ** ((x[j] + x[j + 1]) / 2))
     wide = bool(gaps[j] >= 1.5 * typical)
     limiting = float(share) >= 0.5 and (wide or len(gaps) < 4)
+    low, high = two_numbers(curve.scale[j], curve.scale[j + 1])
     text = (
-        f"{100 * float(share):.0f} % of the rise falls into the gap from {number(curve.scale[j])} "
-        f"to {number(curve.scale[j + 1])} ({number(gaps[j])} decades, typical gap "
-        f"{number(typical)})"
+        f"{100 * float(share):.0f} % of the rise falls into the gap from {low} to {high} "
+        f"({number(gaps[j])} decades, typical gap {number(typical)})"
     )
     if limiting:
         text += f": too coarse to tell a jump from a smooth rise; add a rung near {number(add)}"
