@@ -100,6 +100,8 @@ def test_tokens_of_a_whole_training_are_not_those_of_a_checkpoint() -> None:
     # nor of another size under the same name
     got = read(table(["pythia-70m", "pythia-160m"], params=[70e6, 85e6]))
     assert got.aggregates["tokens"].to_list() == [299892736000.0, None]
+    assert note(got, "training_known").count == 1
+    assert "training_known" not in codes(read(table(["pythia-70m"], params=[85e6])))
     # what the table says stays
     got = read(table(["pythia-70m", "pythia-160m"], params=[70e6, 160e6], tokens=[1e9, None]))
     assert columns(got, "tokens", "flops") == [

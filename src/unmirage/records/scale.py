@@ -164,7 +164,8 @@ class _Work:
             pl.when(self._gets(joined)).then(joined["_source"]).otherwise(self._old_source())
         ).to_series()
         frame = self.frame.with_columns(*new.values(), source.alias("scale_source"))
-        notes = [*self._notes(sizes, source), *self._disagree(sizes), *_without(unknown, self)]
+        notes = [*self._notes(sizes, source), *self._trained(new, joined)]
+        notes += [*self._disagree(sizes), *_without(unknown, self)]
         return self._with(frame, new, notes)
 
     def _with(
@@ -231,6 +232,21 @@ class _Work:
                 said = text.replace("{sizes}", lead)
                 told.append(Note(level, code, said, self.seen.table.name, count))
         return told
+
+    def _trained(self, new: Mapping[str, pl.Series], joined: pl.DataFrame) -> list[Note]:
+        """Says where the training tokens and FLOPs come from that the table lacks."""
+        filled = pl.repeat(False, self.frame.height, dtype=pl.Boolean, eager=True)
+        for column in ("tokens", "flops"):
+            if column in new:
+                old = self.own.get(column)
+                filled = filled | (new[column].is_not_null() & (old is None or old.is_null()))
+        notes = []
+        for origin in (MODELS, BUNDLED):
+            rows = joined.filter(filled & (joined["_source"] == origin).fill_null(False))
+            if count := rows["model"].n_unique():
+                text = f"training tokens and FLOPs that the table lacks taken from the {origin}"
+                notes.append(Note("info", "training_known", text, self.seen.table.name, count))
+        return notes
 
     def _disagree(self, sizes: Mapping[str, _Size]) -> list[Note]:
         """A warning where the table's own size is not that of the model it names."""
