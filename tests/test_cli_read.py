@@ -105,3 +105,14 @@ def test_places_that_are_refused(logs: Path, out: str, words: str) -> None:
     assert done.exit_code == 2
     assert words in done.stderr
     assert {p: p.read_bytes() for p in logs.iterdir()} == before
+
+
+def test_an_audit_reads_what_is_good_and_says_what_is_not(logs: Path) -> None:
+    (logs / "bad.jsonl").write_text("{")
+    audit = CliRunner().invoke(cli.app, ["audit", str(logs), "--json", "-"])
+    assert audit.exit_code == 0, audit.output
+    said = json.loads(audit.stdout)["notes"]
+    assert [n["file"] for n in said if n["code"] == "file_left_out"] == [str(logs / "bad.jsonl")]
+    assert {"params_known", "families_known"} <= {n["code"] for n in said}
+    audit = CliRunner().invoke(cli.app, ["audit", str(logs), "--strict"])
+    assert audit.exit_code == 2

@@ -1,13 +1,17 @@
 """Where the size of a model comes from: its table, the user's, the bundled one, or its name."""
 
+import contextlib
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import unmirage
-from unmirage.errors import ColumnError, FileProblem, ValueProblem
+from unmirage.errors import ColumnError, FileProblem, UnmirageError, ValueProblem
 from unmirage.records import read, write_store
 from unmirage.records.store import read_store
 from unmirage.types import Note, Records
@@ -100,6 +104,8 @@ def test_tokens_of_a_whole_training_are_not_those_of_a_checkpoint() -> None:
     # nor of another size under the same name
     got = read(table(["pythia-70m", "pythia-160m"], params=[70e6, 85e6]))
     assert got.aggregates["tokens"].to_list() == [299892736000.0, None]
+    assert note(got, "training_known").count == 1
+    assert "training_known" not in codes(read(table(["pythia-70m"], params=[85e6])))
     # what the table says stays
     got = read(table(["pythia-70m", "pythia-160m"], params=[70e6, 160e6], tokens=[1e9, None]))
     assert columns(got, "tokens", "flops") == [
@@ -181,6 +187,27 @@ def test_names_in_the_table_of_models() -> None:
         read(table(["c/x-1"]), models=own)
     with pytest.raises(ColumnError, match="'y-chat'"):
         read(table(["y-chat"]), models=own)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.data())
+def test_any_table_of_models_is_read_or_refused(data: st.DataObject) -> None:
+    cell = st.one_of(
+        st.sampled_from(["", "12M", "1e9", "-1", "nan", "1e999", "1,5", "gpt2", "\x00", '"']),
+        st.text(max_size=12),
+    )
+    head = data.draw(
+        st.sampled_from(["model,params", "model,Size (B),family", "Model,tokens,flops"])
+    )
+    width = head.count(",") + 1
+    rows = data.draw(st.lists(st.lists(cell, min_size=width, max_size=width), max_size=5))
+    text = head + "\n" + "\n".join(",".join(row) for row in rows)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "models.csv"
+        path.write_text(text, encoding="utf-8", errors="replace")
+        with contextlib.suppress(UnmirageError):
+            got = read(table(["gpt2", "mine"], params=[None, 1e9]), models=path)
+            assert got.aggregates["params"].drop_nulls().is_between(0, 1e300, closed="right").all()
 
 
 def test_origins_survive_a_store_and_a_parquet_file(tmp_path: Path) -> None:

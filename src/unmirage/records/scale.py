@@ -157,14 +157,17 @@ class _Work:
 
     def filled(self, sizes: Mapping[str, _Size], unknown: list[str]) -> Recognised:
         joined = self._joined(sizes)
-        new = {
-            c: s for c in ("params", "tokens", "flops") if (s := self._new(c, joined)) is not None
-        }
+        gets = self._gets(joined)
+        new: dict[str, pl.Series] = {}
+        if gets.any():
+            new["params"] = self._filled("params", pl.when(gets).then(joined["_params"]))
+        new |= self._training(new.get("params", self.own.get("params")), joined)
         source = pl.select(
-            pl.when(self._gets(joined)).then(joined["_source"]).otherwise(self._old_source())
+            pl.when(gets).then(joined["_source"]).otherwise(self._old_source())
         ).to_series()
         frame = self.frame.with_columns(*new.values(), source.alias("scale_source"))
-        notes = [*self._notes(sizes, source), *self._disagree(sizes), *_without(unknown, self)]
+        notes = [*self._notes(sizes, source), *self._trained(new, joined)]
+        notes += [*self._disagree(sizes), *_without(unknown, self)]
         return self._with(frame, new, notes)
 
     def _with(
@@ -189,27 +192,23 @@ class _Work:
         given = (joined["_source"] == MODELS).fill_null(False)
         return (self.lacking | given) & ~self.with_params & joined["_params"].is_not_null()
 
-    def _params(self, joined: pl.DataFrame) -> pl.Series:
-        own = self.own.get("params")
-        gets = pl.when(self._gets(joined)).then(joined["_params"])
-        return pl.select(gets.otherwise(own) if own is not None else gets).to_series()
-
-    def _new(self, column: str, joined: pl.DataFrame) -> pl.Series | None:
-        """The column with what was filled; None where nothing was."""
+    def _filled(self, column: str, fill: pl.Expr) -> pl.Series:
         own = self.own.get(column)
-        if column == "params":
-            fill = pl.select(pl.when(self._gets(joined)).then(joined["_params"])).to_series()
-        else:
-            # tokens and FLOPs are those of the whole training of a model of this very size
-            ratio = (self._params(joined) / joined["_params"]).log().abs()
-            same = (ratio < math.log(_SAME)) | joined["_params"].is_null()
-            plain = ~self._any(("tokens", "flops", "step")) & same.fill_null(False)
-            fill = pl.select(pl.when(plain).then(joined[f"_{column}"])).to_series()
-        if own is not None:
-            fill = pl.select(pl.when(own.is_null()).then(fill)).to_series()
-        if fill.null_count() == len(fill):
-            return None
-        return (fill if own is None else own.fill_null(fill)).alias(column)
+        new = fill if own is None else pl.coalesce(pl.lit(own), fill)
+        return pl.select(new.alias(column)).to_series()
+
+    def _training(self, params: pl.Series | None, joined: pl.DataFrame) -> dict[str, pl.Series]:
+        """Tokens and FLOPs: those of the whole training of a model of this very size."""
+        columns = [c for c in ("tokens", "flops") if joined[f"_{c}"].null_count() < len(joined)]
+        if not columns:
+            return {}
+        same = joined["_params"].is_null()
+        if params is not None:
+            ratio = (params / joined["_params"]).log().abs()
+            same = same | (ratio < math.log(_SAME)).fill_null(False)
+        whole = ~self._any(("tokens", "flops", "step")) & same
+        new = {c: self._filled(c, pl.when(whole).then(joined[f"_{c}"])) for c in columns}
+        return {c: s for c, s in new.items() if s.null_count() < len(s)}
 
     def _old_source(self) -> pl.Expr:
         said = pl.when(self.sized | self.stepped).then(pl.lit(TABLE))
@@ -231,6 +230,21 @@ class _Work:
                 said = text.replace("{sizes}", lead)
                 told.append(Note(level, code, said, self.seen.table.name, count))
         return told
+
+    def _trained(self, new: Mapping[str, pl.Series], joined: pl.DataFrame) -> list[Note]:
+        """Says where the training tokens and FLOPs come from that the table lacks."""
+        filled = pl.repeat(False, self.frame.height, dtype=pl.Boolean, eager=True)
+        for column in ("tokens", "flops"):
+            if column in new:
+                old = self.own.get(column)
+                filled = filled | (new[column].is_not_null() & (old is None or old.is_null()))
+        notes = []
+        for origin in (MODELS, BUNDLED):
+            rows = joined.filter(filled & (joined["_source"] == origin).fill_null(False))
+            if count := rows["model"].n_unique():
+                text = f"training tokens and FLOPs that the table lacks taken from the {origin}"
+                notes.append(Note("info", "training_known", text, self.seen.table.name, count))
+        return notes
 
     def _disagree(self, sizes: Mapping[str, _Size]) -> list[Note]:
         """A warning where the table's own size is not that of the model it names."""
