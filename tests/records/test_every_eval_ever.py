@@ -302,6 +302,15 @@ def test_errors_are_missing_and_not_wrong(tmp_path: Path) -> None:
     assert [n.count for n in got.notes if n.code == "errors"] == [1]
 
 
+def test_an_item_without_answer_and_score_is_left_out(tmp_path: Path) -> None:
+    change = {"output": {"raw": []}, "answer_attribution": [], "evaluation": {}}
+    put(tmp_path, said=record(M, RESULTS), lines=[{**row, **change} for row in LINES])
+    got = read(tmp_path)
+    assert got.samples.height == 0
+    assert got.aggregates.height == 2
+    assert [n.count for n in got.notes if n.code == "no_answer"] == [2]
+
+
 def test_an_unknown_level_is_missing(tmp_path: Path) -> None:
     levels = {"score_type": "levels", "level_names": ["low"], "has_unknown_level": True}
     results = [result("gsm8k", "grade", -1, config=levels), result("mmlu", "accuracy", 0.5)]

@@ -483,6 +483,13 @@ def test_truncated_files(tmp_path: Path) -> None:
     assert {"bad_results", "no_results"} <= codes(read(tmp_path, skip_bad=True))
 
 
+def test_details_without_anything_to_score(tmp_path: Path) -> None:
+    put(tmp_path, tasks={QUIZ: [old("q", [], {})], MATH: TASKS[MATH]})
+    with pytest.raises(FileProblem, match="neither an answer nor a score"):
+        read(tmp_path)
+    assert "bad_file" in codes(read(tmp_path, skip_bad=True))
+
+
 def test_other_tables_are_none_of_ours(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     pl.DataFrame({"item": ["a"], "predictions": ["b"], "choices": ["c"]}).write_parquet(path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from unmirage.records.formats import every_eval_ever, lighteval, lm_eval
+from unmirage.records.formats import completions, every_eval_ever, lighteval, lm_eval
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table
 from unmirage.types import Note
@@ -29,6 +29,7 @@ FORMATS: tuple[Format, ...] = (
     Format("lm-evaluation-harness 0.4", lm_eval.is_log, lm_eval.load),
     Format("lighteval", lighteval.is_log, lighteval.load),
     Format("every-eval-ever", every_eval_ever.is_log, every_eval_ever.load),
+    Format("completions", completions.is_log, completions.load),
 )
 
 

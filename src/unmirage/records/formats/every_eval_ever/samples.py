@@ -120,7 +120,7 @@ def read_samples(source: Source, logs: Mapping[str, Log], skip_bad: bool) -> Sam
                 bad += 1
     if not found:
         raise FileProblem("holds no item that can be read", file=source.name)
-    kept = _with_repeats([line for line in found if not line.failed])
+    kept = _with_repeats([x for x in found if not x.failed and (x.outputs or x.scores)])
     notes += _left_out(source.name, found, bad, twice)
     tasks = dict.fromkeys(line.identity["task"] for line in kept)
     parts = [_part(source, [x for x in kept if x.identity["task"] == task]) for task in tasks]
@@ -144,6 +144,9 @@ def _left_out(name: str, found: list[Line], bad: int, twice: int) -> Iterator[No
     if failed := sum(line.failed for line in found):
         told = "items that an error left without an answer: left out, they are not wrong answers"
         yield Note("warning", "errors", told, name, failed)
+    if empty := sum(not line.failed and not line.outputs and not line.scores for line in found):
+        told = "items with neither an answer nor a score left out"
+        yield Note("warning", "no_answer", told, name, empty)
     if lost := sum(line.lost for line in found):
         yield not_finite(name, lost)
 
@@ -168,7 +171,7 @@ def _line(number: int, row: Mapping[str, Any], log: Log | None) -> Line:
     scores, lost = _scores(row, result)
     targets = _texts(asked.get("reference"))
     error = text(row.get("error"))
-    right = not any(scores.values())
+    nothing = not any(scores.values())
     return Line(
         number,
         _identity(row, log, fitting),
@@ -183,7 +186,7 @@ def _line(number: int, row: Mapping[str, Any], log: Log | None) -> Line:
         scores,
         result.higher if result else None,
         lost,
-        bool(error) and right and not any(o.strip() for o in outputs),
+        bool(error) and nothing and not any(o.strip() for o in outputs),
     )
 
 

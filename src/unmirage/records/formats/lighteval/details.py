@@ -118,6 +118,8 @@ def read_details(one: Details, skip_bad: bool) -> tuple[Part, set[str]]:
         raise FileProblem("holds no item that can be read", file=source.name)
     groups, repeated = _grouped(answers)
     rows, numbers = _rows_of(groups, one.facts)
+    if not rows:
+        raise FileProblem("holds neither an answer nor a score", file=source.name)
     task, more = _shots(one, [a for _, a in answers])
     head = {
         "model": one.run.model,
