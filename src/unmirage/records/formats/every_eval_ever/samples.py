@@ -69,6 +69,7 @@ class Samples:
     evaluations: frozenset[str]
     lines: int
     age: float  # of the newest of its records
+    notes: list[Note]
 
     def key(self, one: Part) -> tuple[Any, ...]:
         """Equal for two files of one model and task from one source."""
@@ -124,10 +125,8 @@ def read_samples(source: Source, logs: Mapping[str, Log], skip_bad: bool) -> Sam
     notes += _left_out(source.name, found, bad, twice)
     tasks = dict.fromkeys(line.identity["task"] for line in kept)
     parts = [_part(source, [x for x in kept if x.identity["task"] == task]) for task in tasks]
-    if parts:
-        parts[0] = replace(parts[0], table=replace(parts[0].table, notes=tuple(notes)))
     age = max((logs[i].age for i in ids if i in logs), default=0.0)
-    return Samples(source, parts, frozenset(ids), len(found) + bad + twice, age)
+    return Samples(source, parts, frozenset(ids), len(found) + bad + twice, age, notes)
 
 
 def _problem(source: Source, number: int, bad: BadCell) -> Exception:
