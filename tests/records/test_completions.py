@@ -21,10 +21,11 @@ from unmirage.errors import FileProblem, InputError, UnmirageError, ValueProblem
 from unmirage.records import read
 from unmirage.records.formats.completions import is_log
 from unmirage.records.formats.completions.tokens import Token, before, of_choices, target_part
-from unmirage.records.sniff import Source
+from unmirage.records.sniff import Source, kind_of
 from unmirage.types import Records
 
 Row = dict[str, Any]
+SHARED = Path(__file__).parents[2].parent / "shared" / "formats"
 M = "org/tiny-70m"
 
 # ---------------------------------------------------------------- lines as the servers write them
@@ -464,6 +465,15 @@ ROWS: list[Row] = [
     answered("q", chat("B", tops(B=-0.5, A=-1.5)), metadata={"choices": ["A", "B"], "target": "B"}),
     answered("q", completion("x") | {"prompt": [{"text": "a", "logprobs": {"tokens": ["a"]}}]}),
 ]
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"the genuine logs are not there: {SHARED}")
+def test_genuine_files_of_other_tools_are_none_of_ours() -> None:
+    for path in sorted(p for p in SHARED.rglob("*") if p.is_file()):
+        if kind := kind_of(path):
+            assert not is_log(Source(path, str(path), *kind)), path
+
+
 FEW = settings(
     max_examples=60,
     deadline=None,

@@ -20,10 +20,11 @@ from unmirage.errors import FileProblem, UnmirageError, ValueProblem
 from unmirage.records import read
 from unmirage.records.formats.every_eval_ever import is_log
 from unmirage.records.formats.every_eval_ever.aggregate import task_of
-from unmirage.records.sniff import Source
+from unmirage.records.sniff import Source, kind_of
 from unmirage.types import Records
 
 Row = dict[str, Any]
+SHARED = Path(__file__).parents[2].parent / "shared" / "formats"
 
 # ---------------------------------------------------------------- the published schema
 
@@ -420,6 +421,13 @@ def test_other_files_are_none_of_ours(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text('{"schema_version": 1}')
     assert not is_log(Source(path, str(path), "json"))
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"the genuine logs are not there: {SHARED}")
+def test_genuine_files_of_other_tools_are_none_of_ours() -> None:
+    for path in sorted(p for p in SHARED.rglob("*") if p.is_file()):
+        if kind := kind_of(path):
+            assert not is_log(Source(path, str(path), *kind)), path
 
 
 FEW = settings(

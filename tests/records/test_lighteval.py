@@ -22,12 +22,13 @@ from unmirage.records import read
 from unmirage.records.formats.lighteval import is_log
 from unmirage.records.formats.lighteval.files import task_of
 from unmirage.records.formats.literal import value_of
-from unmirage.records.sniff import Source
+from unmirage.records.sniff import Source, kind_of
 from unmirage.types import Records
 
 DATE = "2024-11-20T10-11-12.123456"
 LATER = "2025-01-01T00-00-00.000001"
 Row = dict[str, Any]
+SHARED = Path(__file__).parents[2].parent / "shared" / "formats"
 QUIZ, MATH, WORD = "leaderboard|arc:challenge|25", "lighteval|gsm8k|0", "lighteval|lambada|0"
 
 # ---------------------------------------------------------------- files as lighteval writes them
@@ -497,6 +498,13 @@ def test_other_tables_are_none_of_ours(tmp_path: Path) -> None:
     path = tmp_path / "results_x.json"
     path.write_text('{"results": {}, "configs": {}}')
     assert not is_log(Source(path, str(path), "json"))
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"the genuine logs are not there: {SHARED}")
+def test_genuine_files_of_other_tools_are_none_of_ours() -> None:
+    for path in sorted(p for p in SHARED.rglob("*") if p.is_file()):
+        if kind := kind_of(path):
+            assert not is_log(Source(path, str(path), *kind)), path
 
 
 FEW = settings(

@@ -197,15 +197,15 @@ def _online(body: Row, listed: list[Row], asked: _Asked, blank: Answer) -> Answe
     wrote = _wrote(body, asked)
     if echoed and wrote == 0 and (text := _said(listed[0])) is not None:
         asked = replace(asked, prompt=text)  # all of it was given
-    asked_for = _forced(_prompt_part(body, listed[0], asked, echoed), echoed, wrote, asked)
+    target = _forced(_prompt_part(body, listed[0], asked, echoed), echoed, wrote, asked)
     rows: list[Mapping[str, Any]] = []
-    for choice in listed:
+    for choice in listed if not target.given else ():
         text, tokens = _said(choice), tokens_of(choice.get("logprobs"))
         if echoed:
             text, tokens = _after(text, tokens, asked)
         rows.append(_answered(text, tokens, asked))
     cut = sum(c.get("finish_reason") == "length" for c in listed)
-    return _filled(blank, rows, asked_for, cut, "chat" if chat else None)
+    return _filled(blank, rows, target, cut, "chat" if chat else None)
 
 
 def _offline(row: Row, asked: _Asked, blank: Answer) -> Answer:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from unmirage.records.formats.lm_eval.results import real
 
@@ -18,15 +18,14 @@ from unmirage.records.formats.lm_eval.results import real
 _UNKNOWN = -9999.0
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(NamedTuple):
     """One token as a server reports it."""
 
     text: str
     logprob: float | None = None  # nats
     id: int | None = None
     best: bool | None = None  # was it the likeliest?
-    top: Mapping[str, float] | None = None  # the likeliest texts at its place
+    top: Any = None  # the likeliest texts at its place, as the server wrote them
 
 
 @dataclass(frozen=True)
@@ -55,22 +54,34 @@ def tokens_of(logprobs: Any) -> list[Token]:
 
 
 def _chat_token(one: Mapping[str, Any]) -> Token:
-    listed = one.get("top_logprobs")
-    pairs = [t for t in listed if isinstance(t, dict)] if isinstance(listed, list) else []
-    top = {t["token"]: t.get("logprob") for t in pairs if isinstance(t.get("token"), str)}
-    return _token(one.get("token"), one.get("logprob"), None, top or None)
+    return _token(one.get("token"), one.get("logprob"), None, one.get("top_logprobs"))
 
 
 def _token(text: Any, value: Any, id_: Any, top: Any) -> Token:
-    number = _number(value)
-    likeliest = None
-    if isinstance(top, dict):
-        known = {str(k): n for k, v in top.items() if (n := _number(v)) is not None}
-        likeliest = known or None
-    best = None
-    if likeliest and number is not None:
-        best = number >= max(likeliest.values()) - 1e-9
-    return Token(text if isinstance(text, str) else "", number, _id(id_), best, likeliest)
+    return Token(text if isinstance(text, str) else "", _number(value), _id(id_), None, top)
+
+
+def likeliest(token: Token) -> dict[str, float]:
+    """The likeliest texts at a token's place: a dictionary, or in chats a list of objects.
+
+    >>> likeliest(Token("a", top=[{"token": "a", "logprob": -0.5}]))
+    {'a': -0.5}
+    """
+    top = token.top
+    if isinstance(top, list):
+        pairs = [t for t in top if isinstance(t, dict)]
+        top = {t["token"]: t.get("logprob") for t in pairs if isinstance(t.get("token"), str)}
+    if not isinstance(top, dict):
+        return {}
+    return {str(k): n for k, v in top.items() if (n := _number(v)) is not None}
+
+
+def _is_best(token: Token) -> bool | None:
+    """Whether a token was the likeliest at its place; None where nothing says."""
+    if token.best is not None or token.logprob is None:
+        return token.best
+    top = likeliest(token)
+    return token.logprob >= max(top.values()) - 1e-9 if top else None
 
 
 def prompt_tokens(listed: Any, ids: Any) -> list[Token]:
@@ -155,7 +166,7 @@ def forced(tokens: Sequence[Token]) -> Forced | None:
     if not tokens or len(values) < len(tokens):
         return None
     ids = [t.id for t in tokens if t.id is not None]
-    best = [t.best for t in tokens if t.best is not None]
+    best = [b for t in tokens if (b := _is_best(t)) is not None]
     return Forced(
         values,
         ids if len(ids) == len(tokens) else None,
@@ -170,11 +181,12 @@ def of_choices(token: Token, choices: Sequence[str]) -> list[float] | None:
     >>> of_choices(Token("A", top={"A": -0.5, " A": -3.0, "B": -1.5}), ["A", "B"])
     [-0.4211..., -1.5]
     """
-    if not token.top or len({c.strip() for c in choices}) < len(choices):
+    likely = likeliest(token)
+    if len({c.strip() for c in choices}) < len(choices):
         return None
     found = []
     for choice in choices:
-        same = [v for t, v in token.top.items() if t.strip() == choice.strip()]
+        same = [v for t, v in likely.items() if t.strip() == choice.strip()]
         if not same:
             return None
         top = max(same)
