@@ -143,8 +143,11 @@ def test_requests_of_several_models_under_one_id(tmp_path: Path) -> None:
 
 
 def test_requests_alone_hold_no_answer(tmp_path: Path) -> None:
+    path = put(tmp_path, [request("q0", "x", "1")]) / "sums.jsonl"
     with pytest.raises(FileProblem, match="requests only"):
-        read(put(tmp_path, [request("q0", "x", "1")]))
+        read(path)
+    put(tmp_path / "scores", [{"model": M, "score": 0.5}], "scores.jsonl")
+    assert "no_responses" in codes(read(tmp_path))
 
 
 def test_plain_responses(tmp_path: Path) -> None:

@@ -328,6 +328,12 @@ def test_likelihoods_without_the_question_are_no_choices(tmp_path: Path) -> None
     assert answers(got, QUIZ)["choice_logprobs"].to_list() == [[-1.0, -2.0]]
 
 
+def test_choices_asked_in_one_request(tmp_path: Path) -> None:
+    rows = [quiz(0, [-1.0, -2.0, -3.0, -4.0], 0, 1.0) | {"predictions": [[-1.0, -2.0, -3.0, -4.0]]}]
+    got = read(put(tmp_path, tasks={QUIZ: rows}))
+    assert answers(got, QUIZ)["choice_logprobs"].to_list() == [[-1.0, -2.0, -3.0, -4.0]]
+
+
 def test_a_target_that_is_a_worked_solution_is_not_compared(tmp_path: Path) -> None:
     rows = [
         old(f"s{i}", [[f"so {i}"]], {"extractive_match": 1.0}, gold=[f"{i} + 0 = {i}"])

@@ -88,7 +88,9 @@ def load(sources: Iterable[Source], skip_bad: bool = False) -> tuple[list[Table]
     files = [_read(source, requests, skip_bad) for source in given]
     if asked and not given:
         what = "holds requests only; there is no file of their responses"
-        raise FileProblem(what, file=asked[0].name, mend="give the output of the batch as well")
+        if not asked[0].found:
+            raise FileProblem(what, file=asked[0].name, mend="give the output of the batch too")
+        notes.append(Note("warning", "no_responses", what, asked[0].name, len(asked)))
     # a file a model, none of which names its task, holds one task
     unnamed = [f for f in files if not f.names_tasks]
     models = [m for f in unnamed for m in f.models]

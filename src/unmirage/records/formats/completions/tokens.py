@@ -54,7 +54,7 @@ def tokens_of(logprobs: Any) -> list[Token]:
 
 
 def _chat_token(one: Mapping[str, Any]) -> Token:
-    return _token(one.get("token"), one.get("logprob"), None, one.get("top_logprobs"))
+    return _token(one.get("token"), one.get("logprob"), one.get("id"), one.get("top_logprobs"))
 
 
 def _token(text: Any, value: Any, id_: Any, top: Any) -> Token:
