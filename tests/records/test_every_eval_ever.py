@@ -339,6 +339,12 @@ def test_answers_as_letters_beside_references_as_texts(tmp_path: Path) -> None:
     assert [r[3] for r in reported(got)] == [1.0] * 3
 
 
+def test_scores_between_0_and_1_are_no_verdicts(tmp_path: Path) -> None:
+    rows = [line(M, "gsm8k", i, "the house", "a house", 0.5) for i in range(3)]
+    got = read(put(tmp_path, said=record(M, [result("gsm8k", "f1", 0.5)]), lines=rows))
+    assert answers(got)["targets"].to_list() == [["a house"]] * 3
+
+
 def test_conversations_have_scores_and_no_output(tmp_path: Path) -> None:
     change = {"interaction_type": "agentic", "output": None, "answer_attribution": []}
     change["messages"] = [{"turn_idx": 0, "role": "user", "content": "hello"}]

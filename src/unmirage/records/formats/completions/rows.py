@@ -4,6 +4,7 @@ and chats (also Together's and vLLM's), and vLLM's offline outputs."""
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -114,6 +115,23 @@ def _choices_of(body: Row) -> list[Row] | None:
     return [c for c in listed if isinstance(c, dict)] if ours else None
 
 
+def model_of(name: str) -> str:
+    """The model that a server names; local ones give the path of a file or a folder, whose other
+    parts say nothing of the model.
+
+    >>> model_of("/srv/70b/tiny-135M.Q4_1.gguf"), model_of("org/tiny-70m")
+    ('tiny-135M.Q4_1', 'org/tiny-70m')
+    >>> model_of("/cache/models--org--tiny-70m/snapshots/0f3a")
+    'org/tiny-70m'
+    """
+    parts = [p for p in re.split(r"[/\\\\]", name) if p]
+    cached = [p for p in parts if p.startswith("models--")]
+    if cached:
+        return cached[-1].removeprefix("models--").replace("--", "/")
+    local = name.startswith((".", "/", "\\")) or re.match(r"^[A-Za-z]:", name) or len(parts) > 2
+    return parts[-1].removesuffix(".gguf") if local and parts else name.removesuffix(".gguf")
+
+
 # ---------------------------------------------------------------- one line
 
 
@@ -125,7 +143,8 @@ def answer_of(row: Row, request: Row | None) -> Answer:
     """
     body = _body(row)
     asked = _asked(row, body, request)
-    model = next((t for m in (body, asked.body, asked.told) if (t := _text(m.get("model")))), None)
+    named = (body.get("model"), asked.body.get("model"), asked.told.get("model"))
+    model = next((model_of(t) for m in named if (t := _text(m))), None)
     shots = next((n for k in _SHOTS if (n := whole(asked.told.get(k))) is not None), None)
     fields: dict[str, Any] = {
         "prompt": asked.prompt,

@@ -318,6 +318,8 @@ def _verdict(line: Line) -> str | None:
     if len(line.outputs) != 1 or not targets or not line.scores:
         return None
     theirs = next(iter(line.scores.values()))
+    if theirs not in (0.0, 1.0):
+        return None  # no verdict of right or wrong
     ours = float(line.outputs[0].strip() in {t.strip() for t in targets})
     if abs(ours - theirs) < 1e-6:
         return "both" if ours else None
