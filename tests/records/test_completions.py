@@ -399,7 +399,7 @@ def test_a_truncated_last_line(tmp_path: Path) -> None:
     path = put(tmp_path, rows) / "sums.jsonl"
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(FileProblem, match="line 2"):
-        read(tmp_path)
+        read(tmp_path, strict=True)
     got = read(tmp_path, skip_bad=True)
     assert got.samples["item"].to_list() == ["q0"]
     assert "bad_lines" in codes(got)
@@ -421,7 +421,7 @@ def test_a_truncated_last_line(tmp_path: Path) -> None:
 def test_a_bad_line_is_told_with_its_number(tmp_path: Path, row: Row) -> None:
     put(tmp_path, [answered("q0", completion("1"), target="1"), row])
     with pytest.raises(ValueProblem, match="line 2") as e:
-        read(tmp_path)
+        read(tmp_path, strict=True)
     assert "sums.jsonl" in str(e.value)
     got = read(tmp_path, skip_bad=True)
     assert got.samples.height == 1

@@ -381,7 +381,7 @@ def test_truncated_files(tmp_path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[:-30])
     with pytest.raises(FileProblem, match="line 2"):
-        read(tmp_path)
+        read(tmp_path, strict=True)
     got = read(tmp_path, skip_bad=True)
     assert answers(got).height == 1
     assert {"bad_lines", "rows_missing"} <= codes(got)
@@ -389,7 +389,7 @@ def test_truncated_files(tmp_path: Path) -> None:
     said = next(tmp_path.rglob("a.json"))
     said.write_bytes(said.read_bytes()[:-30])
     with pytest.raises(FileProblem, match="cut short"):
-        read(tmp_path)
+        read(tmp_path, strict=True)
     assert "bad_file" in codes(read(tmp_path, skip_bad=True))
 
 
@@ -406,7 +406,7 @@ def test_truncated_files(tmp_path: Path) -> None:
 def test_a_bad_cell_is_told_with_its_line(tmp_path: Path, change: Row) -> None:
     put(tmp_path, said=record(M, RESULTS), lines=[LINES[0], {**LINES[1], **change}])
     with pytest.raises(ValueProblem, match="line 2") as e:
-        read(tmp_path)
+        read(tmp_path, strict=True)
     assert "a_samples.jsonl" in str(e.value)
     got = read(tmp_path, skip_bad=True)
     assert answers(got).height == 1
@@ -417,7 +417,7 @@ def test_a_bad_cell_is_told_with_its_line(tmp_path: Path, change: Row) -> None:
 def test_a_record_that_lacks_what_the_schema_asks_for(tmp_path: Path, change: Row) -> None:
     put(tmp_path, said=record(M, RESULTS) | change)
     with pytest.raises(FileProblem, match="names no model"):
-        read(tmp_path)
+        read(tmp_path, strict=True)
 
 
 def test_other_files_are_none_of_ours(tmp_path: Path) -> None:

@@ -467,7 +467,7 @@ def test_a_bad_cell_is_told_with_its_row(tmp_path: Path, change: Row) -> None:
         assert answers(got, QUIZ)["output"].to_list() == [None, "__import__('os').getcwd()"]
         return
     with pytest.raises(ValueProblem, match="row 2") as e:
-        read(tmp_path)
+        read(tmp_path, strict=True)
     assert "arc:challenge" in str(e.value)
     assert "mend" in str(e.value)
     got = read(tmp_path, skip_bad=True)
@@ -481,19 +481,22 @@ def test_truncated_files(tmp_path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[:-30])
     with pytest.raises(FileProblem, match="gsm8k"):
-        read(tmp_path)
+        read(tmp_path, strict=True)
     path.write_bytes(whole)
     said = next(tmp_path.rglob("results_*.json"))
     said.write_bytes(said.read_bytes()[:-30])
     with pytest.raises(FileProblem, match="cut short"):
-        read(tmp_path)
+        read(tmp_path, strict=True)
     assert {"bad_results", "no_results"} <= codes(read(tmp_path, skip_bad=True))
+    got = read(tmp_path)
+    assert {"file_left_out", "no_results"} <= codes(got)
+    assert answers(got, QUIZ).height == 2
 
 
 def test_details_without_anything_to_score(tmp_path: Path) -> None:
     put(tmp_path, tasks={QUIZ: [old("q", [], {})], MATH: TASKS[MATH]})
     with pytest.raises(FileProblem, match="neither an answer nor a score"):
-        read(tmp_path)
+        read(tmp_path, strict=True)
     assert "bad_file" in codes(read(tmp_path, skip_bad=True))
 
 

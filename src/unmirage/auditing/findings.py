@@ -60,7 +60,9 @@ def noise_free(
     if curve.items is not None and weights is not None:
         drawn = weighted_means(weights[:, curve.items.position], curve.items.scores)
         together = _correlation(drawn[np.isfinite(drawn).all(axis=1)])
-    made = curve_draws(tested.members, tested.data, rng, draws, together, even=even)
+    made = curve_draws(
+        tested.members, tested.data, rng, draws, together, even=even, silent=at_floor(curve)
+    )
     if made is None and not np.isfinite(curve.stderr).all():
         return np.tile(curve.score, (draws, 1))
     if made is None:
@@ -382,20 +384,27 @@ def resolution(
     p needs n = ((1.645 sqrt(c (1-c)) + 1.645 sqrt(p (1-p))) / (p - c))^2 items, above 0
     n = log(0.05) / log(1 - p): seen with probability 0.95. Scores that are not right or wrong need
     n = (3.29 sd / distance)^2, sd that of one item. ``drawn`` (R, M), what may be expected, gives
-    the number its 90 % interval.
+    the number its 90 % interval: from 5 % to 95 % of the draws, from 10 % on where it has no upper
+    end.
     """
     if kind(curve) != "share" or not np.isfinite(curve.count).all():
         return None
+    if not is_binomial(curve) and not np.isfinite(curve.stderr).any():
+        return None  # nothing says how far the scores of single items differ
     sign = np.sign(curve.ceiling - curve.floor)
-    at_floor = (curve.low <= curve.floor + 1e-12) & (curve.high >= curve.floor - 1e-12)
     n = curve.count
     needed = items_needed(curve, expected)
     ends = np.full((2, len(n)), np.nan)
     if drawn is not None and len(drawn) >= 20:
         # the less is expected, the more items are needed
-        low, high = np.quantile(sign * drawn, [0.05, 0.95], axis=0, method="inverted_cdf")
-        ends = np.stack([items_needed(curve, sign * high), items_needed(curve, sign * low)])
-    hidden = at_floor & (needed > n)
+        low, less, high = (
+            items_needed(curve, sign * q)
+            for q in np.quantile(sign * drawn, [0.95, 0.9, 0.05], axis=0, method="inverted_cdf")
+        )
+        # an interval without an upper end has all that it may miss below
+        ends = np.stack([np.where(np.isinf(high), less, low), high])
+    silent = at_floor(curve)
+    hidden = silent & (needed > n)
     rungs = [
         {
             "scale": float(curve.scale[i]),
@@ -406,7 +415,7 @@ def resolution(
             "needed_low": float(ends[0, i]),
             "needed_high": float(ends[1, i]),
         }
-        for i in np.flatnonzero(at_floor)
+        for i in np.flatnonzero(silent)
     ]
     visible = float(_visible(curve))
     count = int(hidden.sum())
@@ -433,6 +442,11 @@ def resolution(
         "at_floor": len(rungs),
     }
     return Finding("resolution", float(count), text, None, None, SCHAEFFER, values)
+
+
+def at_floor(curve: Curve) -> np.ndarray:
+    """Rungs whose 95 % interval reaches the floor, (M,)."""
+    return np.asarray((curve.low <= curve.floor + 1e-12) & (curve.high >= curve.floor - 1e-12))
 
 
 def items_needed(curve: Curve, expected: Floats) -> Floats:

@@ -185,13 +185,20 @@ class _Case:
 
     @property
     def coverage_limits(self) -> bool:
-        """Does the step in question lie in a gap wider than the others?"""
+        """Does the step in question, or a larger one, lie in a gap wider than the others?"""
         if not self.evidence_breaks:
             # a law steeper than the rungs can show is a step in all but name
             steep = self.value("break", "law_step_share") >= HIDES
             return self.says("coverage", "limiting") or (steep and self.sharp)
-        gaps = np.diff(self.curve.x)
-        return bool(gaps[int(self.value(self.evidence, "gap"))] >= WIDE * np.median(gaps))
+        seen = self.companion or self.curve
+        gaps, at = np.diff(seen.x), int(self.value(self.evidence, "gap"))
+        scores = [seen.score]
+        if self.found[self.evidence].values["unit"] == "log":
+            scores.append(np.log(np.maximum(seen.score, 1e-300)))
+        # beside a hole that holds more of the rise a step is no more than a bend of the rest
+        steps = [np.abs(np.diff(y)) for y in scores]
+        larger = np.any([s >= s[at] for s in steps], axis=0)
+        return bool((larger & (gaps >= WIDE * np.median(gaps))).any())
 
     @property
     def same_place(self) -> bool:
