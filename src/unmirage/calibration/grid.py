@@ -171,4 +171,12 @@ def _turns() -> Iterator[Cell]:
 def _degenerate() -> Iterator[Cell]:
     for p in (1e-9, 1 - 1e-9, 0.5):
         yield Cell("degenerate", Truth("logistic", p, p), Design())
-    yield Cell("degenerate", Truth("logistic", 0.3, 0.95), Design(items=1))
+    rise = Truth("logistic", 0.3, 0.95)
+    yield Cell("degenerate", rise, Design(items=1))
+    for rungs in (3, 4):  # a step on so few rungs may be anything
+        yield Cell("degenerate", rise, Design(rungs=rungs))
+    # models that answer every item alike
+    alike = Design(items=200, difficulty=0.999999)
+    yield Cell("degenerate", Truth("logistic", 0.5, 0.5), alike, "every", True)
+    alike = Design(items=200, difficulty=0.999999, chance=0.25)
+    yield Cell("degenerate", Truth("logistic", 0.5, 0.5), alike, "every", True)
