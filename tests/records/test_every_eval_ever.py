@@ -20,10 +20,11 @@ from unmirage.errors import FileProblem, UnmirageError, ValueProblem
 from unmirage.records import read
 from unmirage.records.formats.every_eval_ever import is_log
 from unmirage.records.formats.every_eval_ever.aggregate import task_of
-from unmirage.records.sniff import Source
+from unmirage.records.sniff import Source, kind_of
 from unmirage.types import Records
 
 Row = dict[str, Any]
+SHARED = Path(__file__).parents[2].parent / "shared" / "formats"
 
 # ---------------------------------------------------------------- the published schema
 
@@ -302,6 +303,15 @@ def test_errors_are_missing_and_not_wrong(tmp_path: Path) -> None:
     assert [n.count for n in got.notes if n.code == "errors"] == [1]
 
 
+def test_an_item_without_answer_and_score_is_left_out(tmp_path: Path) -> None:
+    change = {"output": {"raw": []}, "answer_attribution": [], "evaluation": {}}
+    put(tmp_path, said=record(M, RESULTS), lines=[{**row, **change} for row in LINES])
+    got = read(tmp_path)
+    assert got.samples.height == 0
+    assert got.aggregates.height == 2
+    assert [n.count for n in got.notes if n.code == "no_answer"] == [2]
+
+
 def test_an_unknown_level_is_missing(tmp_path: Path) -> None:
     levels = {"score_type": "levels", "level_names": ["low"], "has_unknown_level": True}
     results = [result("gsm8k", "grade", -1, config=levels), result("mmlu", "accuracy", 0.5)]
@@ -327,6 +337,12 @@ def test_answers_as_letters_beside_references_as_texts(tmp_path: Path) -> None:
     assert answers(got)["targets"].null_count() == 3
     assert "own_scoring" in codes(got)
     assert [r[3] for r in reported(got)] == [1.0] * 3
+
+
+def test_scores_between_0_and_1_are_no_verdicts(tmp_path: Path) -> None:
+    rows = [line(M, "gsm8k", i, "the house", "a house", 0.5) for i in range(3)]
+    got = read(put(tmp_path, said=record(M, [result("gsm8k", "f1", 0.5)]), lines=rows))
+    assert answers(got)["targets"].to_list() == [["a house"]] * 3
 
 
 def test_conversations_have_scores_and_no_output(tmp_path: Path) -> None:
@@ -365,7 +381,7 @@ def test_truncated_files(tmp_path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[:-30])
     with pytest.raises(FileProblem, match="line 2"):
-        read(tmp_path)
+        read(tmp_path, strict=True)
     got = read(tmp_path, skip_bad=True)
     assert answers(got).height == 1
     assert {"bad_lines", "rows_missing"} <= codes(got)
@@ -373,7 +389,7 @@ def test_truncated_files(tmp_path: Path) -> None:
     said = next(tmp_path.rglob("a.json"))
     said.write_bytes(said.read_bytes()[:-30])
     with pytest.raises(FileProblem, match="cut short"):
-        read(tmp_path)
+        read(tmp_path, strict=True)
     assert "bad_file" in codes(read(tmp_path, skip_bad=True))
 
 
@@ -390,7 +406,7 @@ def test_truncated_files(tmp_path: Path) -> None:
 def test_a_bad_cell_is_told_with_its_line(tmp_path: Path, change: Row) -> None:
     put(tmp_path, said=record(M, RESULTS), lines=[LINES[0], {**LINES[1], **change}])
     with pytest.raises(ValueProblem, match="line 2") as e:
-        read(tmp_path)
+        read(tmp_path, strict=True)
     assert "a_samples.jsonl" in str(e.value)
     got = read(tmp_path, skip_bad=True)
     assert answers(got).height == 1
@@ -401,7 +417,7 @@ def test_a_bad_cell_is_told_with_its_line(tmp_path: Path, change: Row) -> None:
 def test_a_record_that_lacks_what_the_schema_asks_for(tmp_path: Path, change: Row) -> None:
     put(tmp_path, said=record(M, RESULTS) | change)
     with pytest.raises(FileProblem, match="names no model"):
-        read(tmp_path)
+        read(tmp_path, strict=True)
 
 
 def test_other_files_are_none_of_ours(tmp_path: Path) -> None:
@@ -411,6 +427,13 @@ def test_other_files_are_none_of_ours(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text('{"schema_version": 1}')
     assert not is_log(Source(path, str(path), "json"))
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"the genuine logs are not there: {SHARED}")
+def test_genuine_files_of_other_tools_are_none_of_ours() -> None:
+    for path in sorted(p for p in SHARED.rglob("*") if p.is_file()):
+        if kind := kind_of(path):
+            assert not is_log(Source(path, str(path), *kind)), path
 
 
 FEW = settings(

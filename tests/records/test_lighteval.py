@@ -22,12 +22,13 @@ from unmirage.records import read
 from unmirage.records.formats.lighteval import is_log
 from unmirage.records.formats.lighteval.files import task_of
 from unmirage.records.formats.literal import value_of
-from unmirage.records.sniff import Source
+from unmirage.records.sniff import Source, kind_of
 from unmirage.types import Records
 
 DATE = "2024-11-20T10-11-12.123456"
 LATER = "2025-01-01T00-00-00.000001"
 Row = dict[str, Any]
+SHARED = Path(__file__).parents[2].parent / "shared" / "formats"
 QUIZ, MATH, WORD = "leaderboard|arc:challenge|25", "lighteval|gsm8k|0", "lighteval|lambada|0"
 
 # ---------------------------------------------------------------- files as lighteval writes them
@@ -327,6 +328,12 @@ def test_likelihoods_without_the_question_are_no_choices(tmp_path: Path) -> None
     assert answers(got, QUIZ)["choice_logprobs"].to_list() == [[-1.0, -2.0]]
 
 
+def test_choices_asked_in_one_request(tmp_path: Path) -> None:
+    rows = [quiz(0, [-1.0, -2.0, -3.0, -4.0], 0, 1.0) | {"predictions": [[-1.0, -2.0, -3.0, -4.0]]}]
+    got = read(put(tmp_path, tasks={QUIZ: rows}))
+    assert answers(got, QUIZ)["choice_logprobs"].to_list() == [[-1.0, -2.0, -3.0, -4.0]]
+
+
 def test_a_target_that_is_a_worked_solution_is_not_compared(tmp_path: Path) -> None:
     rows = [
         old(f"s{i}", [[f"so {i}"]], {"extractive_match": 1.0}, gold=[f"{i} + 0 = {i}"])
@@ -460,7 +467,7 @@ def test_a_bad_cell_is_told_with_its_row(tmp_path: Path, change: Row) -> None:
         assert answers(got, QUIZ)["output"].to_list() == [None, "__import__('os').getcwd()"]
         return
     with pytest.raises(ValueProblem, match="row 2") as e:
-        read(tmp_path)
+        read(tmp_path, strict=True)
     assert "arc:challenge" in str(e.value)
     assert "mend" in str(e.value)
     got = read(tmp_path, skip_bad=True)
@@ -474,13 +481,23 @@ def test_truncated_files(tmp_path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[:-30])
     with pytest.raises(FileProblem, match="gsm8k"):
-        read(tmp_path)
+        read(tmp_path, strict=True)
     path.write_bytes(whole)
     said = next(tmp_path.rglob("results_*.json"))
     said.write_bytes(said.read_bytes()[:-30])
     with pytest.raises(FileProblem, match="cut short"):
-        read(tmp_path)
+        read(tmp_path, strict=True)
     assert {"bad_results", "no_results"} <= codes(read(tmp_path, skip_bad=True))
+    got = read(tmp_path)
+    assert {"file_left_out", "no_results"} <= codes(got)
+    assert answers(got, QUIZ).height == 2
+
+
+def test_details_without_anything_to_score(tmp_path: Path) -> None:
+    put(tmp_path, tasks={QUIZ: [old("q", [], {})], MATH: TASKS[MATH]})
+    with pytest.raises(FileProblem, match="neither an answer nor a score"):
+        read(tmp_path, strict=True)
+    assert "bad_file" in codes(read(tmp_path, skip_bad=True))
 
 
 def test_other_tables_are_none_of_ours(tmp_path: Path) -> None:
@@ -490,6 +507,13 @@ def test_other_tables_are_none_of_ours(tmp_path: Path) -> None:
     path = tmp_path / "results_x.json"
     path.write_text('{"results": {}, "configs": {}}')
     assert not is_log(Source(path, str(path), "json"))
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"the genuine logs are not there: {SHARED}")
+def test_genuine_files_of_other_tools_are_none_of_ours() -> None:
+    for path in sorted(p for p in SHARED.rglob("*") if p.is_file()):
+        if kind := kind_of(path):
+            assert not is_log(Source(path, str(path), *kind)), path
 
 
 FEW = settings(

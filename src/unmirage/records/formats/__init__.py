@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from unmirage.records.formats import (
     bbh,
     bigbench,
+    completions,
     every_eval_ever,
     lighteval,
     llm_foundry,
@@ -41,6 +42,7 @@ FORMATS: tuple[Format, ...] = (
     Format("BIG-Bench Hard outputs", bbh.is_log, bbh.load),
     Format("lighteval", lighteval.is_log, lighteval.load),
     Format("every-eval-ever", every_eval_ever.is_log, every_eval_ever.load),
+    Format("completions", completions.is_log, completions.load),
 )
 
 

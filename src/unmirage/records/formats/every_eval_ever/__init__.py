@@ -54,6 +54,7 @@ def load(sources: Iterable[Source], skip_bad: bool = False) -> tuple[list[Table]
         return read_samples(source, by_id, skip_bad)
 
     found = _each([s for s in sources if s.kind == "jsonl"], samples, skip_bad, notes)
+    notes += [note for one in found for note in one.notes]
     parts, told = _newest(found)
     agreed = compare(parts)
     notes += [*agreement_notes(agreed), *told, *_counts(by_id, found)]

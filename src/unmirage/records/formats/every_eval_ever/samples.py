@@ -69,6 +69,7 @@ class Samples:
     evaluations: frozenset[str]
     lines: int
     age: float  # of the newest of its records
+    notes: list[Note]
 
     def key(self, one: Part) -> tuple[Any, ...]:
         """Equal for two files of one model and task from one source."""
@@ -120,14 +121,12 @@ def read_samples(source: Source, logs: Mapping[str, Log], skip_bad: bool) -> Sam
                 bad += 1
     if not found:
         raise FileProblem("holds no item that can be read", file=source.name)
-    kept = _with_repeats([line for line in found if not line.failed])
+    kept = _with_repeats([x for x in found if not x.failed and (x.outputs or x.scores)])
     notes += _left_out(source.name, found, bad, twice)
     tasks = dict.fromkeys(line.identity["task"] for line in kept)
     parts = [_part(source, [x for x in kept if x.identity["task"] == task]) for task in tasks]
-    if parts:
-        parts[0] = replace(parts[0], table=replace(parts[0].table, notes=tuple(notes)))
     age = max((logs[i].age for i in ids if i in logs), default=0.0)
-    return Samples(source, parts, frozenset(ids), len(found) + bad + twice, age)
+    return Samples(source, parts, frozenset(ids), len(found) + bad + twice, age, notes)
 
 
 def _problem(source: Source, number: int, bad: BadCell) -> Exception:
@@ -144,6 +143,9 @@ def _left_out(name: str, found: list[Line], bad: int, twice: int) -> Iterator[No
     if failed := sum(line.failed for line in found):
         told = "items that an error left without an answer: left out, they are not wrong answers"
         yield Note("warning", "errors", told, name, failed)
+    if empty := sum(not line.failed and not line.outputs and not line.scores for line in found):
+        told = "items with neither an answer nor a score left out"
+        yield Note("warning", "no_answer", told, name, empty)
     if lost := sum(line.lost for line in found):
         yield not_finite(name, lost)
 
@@ -168,7 +170,7 @@ def _line(number: int, row: Mapping[str, Any], log: Log | None) -> Line:
     scores, lost = _scores(row, result)
     targets = _texts(asked.get("reference"))
     error = text(row.get("error"))
-    right = not any(scores.values())
+    nothing = not any(scores.values())
     return Line(
         number,
         _identity(row, log, fitting),
@@ -183,7 +185,7 @@ def _line(number: int, row: Mapping[str, Any], log: Log | None) -> Line:
         scores,
         result.higher if result else None,
         lost,
-        bool(error) and right and not any(o.strip() for o in outputs),
+        bool(error) and nothing and not any(o.strip() for o in outputs),
     )
 
 
@@ -316,6 +318,8 @@ def _verdict(line: Line) -> str | None:
     if len(line.outputs) != 1 or not targets or not line.scores:
         return None
     theirs = next(iter(line.scores.values()))
+    if theirs not in (0.0, 1.0):
+        return None  # no verdict of right or wrong
     ours = float(line.outputs[0].strip() in {t.strip() for t in targets})
     if abs(ours - theirs) < 1e-6:
         return "both" if ours else None

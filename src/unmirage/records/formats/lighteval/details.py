@@ -30,7 +30,7 @@ from unmirage.records.tables import absolute
 from unmirage.types import Note
 
 _BATCH = 2_000  # rows held at a time
-_MAX_ROWS = 20_000_000
+_MAX_ROWS = 1_000_000  # of one file: a task has some 10,000 items
 #: fields of the nested columns that are read; the examples of the prompt may be large
 _FIELDS = {
     "doc": ("query", "choices", "gold_index", "task_name", "id"),
@@ -118,6 +118,8 @@ def read_details(one: Details, skip_bad: bool) -> tuple[Part, set[str]]:
         raise FileProblem("holds no item that can be read", file=source.name)
     groups, repeated = _grouped(answers)
     rows, numbers = _rows_of(groups, one.facts)
+    if not rows:
+        raise FileProblem("holds neither an answer nor a score", file=source.name)
     task, more = _shots(one, [a for _, a in answers])
     head = {
         "model": one.run.model,

@@ -202,8 +202,13 @@ class Runs:
         return found[0] if len(found) == 1 else None
 
     def _disk(self, path: Path) -> Run | None:
+        """Results that nobody gave: bad ones are no reason to stop."""
         source = Source(path, str(path), "json")
-        return self._read(source) if path.is_file() and _is_results_file(source) else None
+        try:
+            return self._read(source) if path.is_file() and _is_results_file(source) else None
+        except FileProblem:
+            self._seen[absolute(path)] = None
+            return None
 
 
 def _places(path: Path, date: str) -> list[Path]:

@@ -171,6 +171,8 @@ def _predictions(given: Any) -> tuple[list[str], list[float]]:
     """(texts, log-likelihoods) in a list of predictions: texts, lists of texts, pairs of a text
     and its logits, numbers, or pairs of a number and whether it was the likeliest."""
     listed = given if isinstance(given, list) else [given]
+    if len(listed) == 1 and isinstance(listed[0], list) and len(listed[0]) > 2:
+        listed = listed[0]  # all choices in one request
     texts: list[str] = []
     logs: list[float] = []
     for one in listed:
