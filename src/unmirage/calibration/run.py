@@ -40,7 +40,7 @@ from unmirage.simulate import METRICS, expected, family, samples, scores
 from unmirage.types import Floats, Judgement
 
 #: families a cell: of reported scores, of answers (a hundred times as slow); surveys a cell
-FAMILIES: dict[Size, tuple[int, int, int]] = {"quick": (100, 20, 5), "full": (600, 200, 60)}
+FAMILIES: dict[Size, tuple[int, int, int]] = {"quick": (100, 45, 5), "full": (600, 200, 60)}
 DRAWS = 200
 
 Status = Literal["holds", "fails", "open", "reported"]
