@@ -17,6 +17,7 @@ from rich.text import Text
 
 from unmirage.overview import Chain, Compared, ModelSeen, Overview, TaskSeen
 from unmirage.report import text
+from unmirage.report.terminal import note_lines
 from unmirage.report.view import notes_view, package_version, plain
 
 SCHEMA = "unmirage.read/1"
@@ -99,7 +100,9 @@ def _parts(found: Overview, limit: int | None, ascii_only: bool) -> Iterable[Ren
             yield Padding(_chain(chain, ascii_only), (0, 0, 0, 2), expand=False)
         if limit is not None and len(found.chains) > limit:
             yield Text(f"  {len(found.chains) - limit:,} more: --all", style="dim")
-    if found.notes:
+    if limit is not None:
+        yield from note_lines(notes_view(found.notes))
+    elif found.notes:
         yield Text()
         yield Text("Notes", style="bold")
         for n in found.notes:
