@@ -143,3 +143,17 @@ def test_the_same_findings_however_many_threads(monkeypatch) -> None:
         monkeypatch.setattr("unmirage.auditing.tested._THREADS", threads)
         made[threads] = to_json(unmirage.audit(records, draws=100))
     assert made[1] == made[4]
+
+
+def test_progress_ends_at_its_total_also_where_more_draws_were_needed() -> None:
+    truth = Truth("logistic", 0.4, 0.6, step=4.0)
+    frames = [
+        scores(t, Design(rungs=12), families=4, seed=i).with_columns(task=pl.lit(f"t{i}"))
+        for i, t in enumerate([truth, Truth(), Truth("logistic", 1e-9, 1e-9)])
+    ]
+    seen: list[tuple[int, int]] = []
+    records = unmirage.read(pl.concat(frames))
+    made = unmirage.audit(records, draws=100, progress=lambda a, b: seen.append((a, b)))
+    assert any(j.verdict == "survives" for j in made.judgements)
+    assert [a for a, _ in seen] == sorted(a for a, _ in seen)
+    assert seen[-1][0] == seen[-1][1] > 24
