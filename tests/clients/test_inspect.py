@@ -12,7 +12,6 @@ import pytest
 import unmirage
 from tests.clients.conftest import WIDTHS
 from unmirage import metrics
-from unmirage.records.sniff import KINDS
 
 EXACT = 1e-6
 
