@@ -154,11 +154,7 @@ def test_the_requests_of_one_instance_are_one_row(tmp_path: Path) -> None:
     assert rows["choice_logprobs"].to_list() == [[-0.75, -1.25], [-3.25, -1.25]]
     assert rows["target_index"].to_list() == [1, 1]
     assert rows["choices"].to_list() == [["red fox", "owl"]] * 2
-    assert (
-        metrics.score("choice_accuracy", rows).tolist() == [0.0, 1.0]
-        if ("choice_accuracy" in metrics.table()["name"].to_list())
-        else True
-    )
+    assert metrics.score("accuracy", rows).tolist() == [0.0, 1.0]
     told = {n.code: n.count for n in found.notes}
     assert told["calibration"] == 2
     assert told["options_missing"] == 1
