@@ -58,6 +58,17 @@ def library(monkeypatch, tmp_path):
     return seen
 
 
+NO_OPTIONS = {
+    "columns": {},
+    "scores": [],
+    "percent": [],
+    "skip_bad": False,
+    "models": None,
+    "strict": False,
+    "progress": None,
+}
+
+
 def test_an_audit_is_shown(library):
     done = run("audit", library.source)
     assert done.exit_code == 0, done.output
@@ -65,7 +76,7 @@ def test_an_audit_is_shown(library):
     assert "addition_4_digit" in done.stdout
     assert library.read == (
         [str(library.source)],
-        {"columns": {}, "scores": [], "percent": [], "skip_bad": False},
+        NO_OPTIONS,
     )
 
 
@@ -74,6 +85,7 @@ def test_options_reach_the_library(library):
         "-f Py* -f GPT* -t a* -m acc --scale flops --where shots=5 --where split=a=b --by seed "
         "--ignore run --checkpoint step=10 --higher-is-better m1 --lower-is-better m2 --items 100 "
         "--chance 0.25 --chance copa=0.5 --seed 7 --draws 50 --level 0.01 --no-fdr --skip-bad "
+        "--models sizes.csv --strict "
         "--percent acc --columns params=size,task=name --columns model=id --scores A,B --scores C"
     )
     assert run("audit", library.source, *options.split()).exit_code == 0
@@ -82,6 +94,9 @@ def test_options_reach_the_library(library):
         "scores": ["A", "B", "C"],
         "percent": ["acc"],
         "skip_bad": True,
+        "models": Path("sizes.csv"),
+        "strict": True,
+        "progress": None,
     }
     assert library.audit == {
         "family": ["Py*", "GPT*"],
@@ -387,7 +402,7 @@ def test_an_error_of_the_lab_is_one_clear_block(ladder, tmp_path):
 # ---------------------------------------------------------------- the document
 
 COMMANDS = (
-    *([], ["audit"], ["demo"], ["metrics"], ["calibrate"], ["plan"]),
+    *([], ["audit"], ["read"], ["demo"], ["metrics"], ["calibrate"], ["plan"]),
     *(["lab"], *(["lab", name] for name in ("list", "run", "export", "reproduce"))),
 )
 
@@ -401,9 +416,18 @@ file is there in full or not at all, and never replaces an input. Options marked
 patterns of a shell (`'addition*'`) and may be given more than once, as may those marked METRIC,
 COLUMN, COLUMN=VALUE or [TASK=]SCORE.
 
+`unmirage read` and `unmirage audit` take the same paths. A file that is named and cannot be read is
+an error; one that is found in a folder is left out with a warning, so that one bad log among 500
+does not stop the work: `--strict` makes it an error as well, and `unmirage read --check` exits with
+1 where there is any warning. The size of a model is taken from its own row, else from `--models`,
+else from the bundled table of well-known models, else from its name with a warning
+([models.md](models.md)).
+
 ```
 unmirage audit results/ --html report.html
 unmirage audit scores.parquet --family Pythia --task lambada --metric acc --scale flops
+unmirage read results/ -o records.parquet
+unmirage read results/ --check --strict
 unmirage audit results/ --json - | jq '.audits[] | select(.verdict == "survives") | .label'
 ```
 """

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
@@ -131,3 +132,24 @@ def test_the_command_plans_without_records_and_from_one_curve(tmp_path: Path) ->
     wrong = CliRunner().invoke(app, ["plan", "--rungs", "six"])
     assert wrong.exit_code == 2
     assert "--rungs 'six'" in wrong.output
+
+
+def test_a_chance_level_of_mixed_numbers_of_choices_is_kept_and_one_above_half_refused() -> None:
+    frame = pl.DataFrame(
+        {
+            "model": [f"m{i}" for i in range(6)],
+            "params": [1e7, 1e8, 1e9, 1e10, 1e11, 1e12],
+            "task": "t",
+            "metric": "accuracy",
+            "score": [0.31, 0.3, 0.35, 0.5, 0.6, 0.8],
+            "n_samples": 500,
+        }
+    )
+    [found] = unmirage.audit(unmirage.read(frame), chance={"t": 0.3}, draws=100).judgements
+    design = at_hand(found)[1]
+    assert design.chance == 0.3
+    made = plan(rungs=(6,), items=(500,), steps=(), design=design, families=4, workers=1)
+    assert made.surface[0].families == 4
+    [high] = unmirage.audit(unmirage.read(frame), chance={"t": 0.7}, draws=100).judgements
+    with pytest.raises(InputError, match=r"chance level of 0\.7"):
+        at_hand(high)

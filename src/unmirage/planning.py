@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import logit
 
 from unmirage.calibration.grid import Cell
 from unmirage.calibration.run import judge, spread
@@ -162,7 +163,8 @@ def at_hand(judgement: Judgement) -> tuple[Truth, Design, tuple[float, float]]:
     Raises
     ------
     InputError
-        the curve has no known number of items, or is no share of right answers.
+        the curve has no known number of items, is no share of right answers, or has a chance level
+        above 0.5.
     """
     curve = judgement.curve
     if not (curve.facts.low == 0 and curve.facts.high == 1 and np.isfinite(curve.count).all()):
@@ -172,6 +174,11 @@ def at_hand(judgement: Judgement) -> tuple[Truth, Design, tuple[float, float]]:
         )
     floor = curve.floor if np.isfinite(curve.floor) else 0.0
     chance = floor if floor > 0 else 0.0
+    if chance > 0.5:
+        raise InputError(
+            f"{curve.key.label()}: a chance level of {chance:g}; a plan knows levels up to 0.5",
+            mend="another metric, such as exact_match",
+        )
     n = curve.count
     kept = np.clip((curve.score - chance) / (1 - chance), 0.5 / n, 1 - 0.5 / n)
     noise = 0.0
@@ -180,7 +187,7 @@ def at_hand(judgement: Judgement) -> tuple[Truth, Design, tuple[float, float]]:
         line = (line - chance) / (1 - chance)
         use = (kept > 0.02) & (kept < 0.98) & (line > 0.02) & (line < 0.98)
         if use.sum() > 2:
-            r = np.log(kept / (1 - kept))[use] - np.log(line / (1 - line))[use]
+            r = logit(kept[use]) - logit(line[use])
             own = (1 / (n * kept * (1 - kept)))[use]
             m = int(use.sum())
             noise = float(np.sqrt(max(0.0, (r**2).mean() * m / (m - 2) - own.mean())))
@@ -188,15 +195,13 @@ def at_hand(judgement: Judgement) -> tuple[Truth, Design, tuple[float, float]]:
     ends = np.log([first / (1 - first), last / (1 - last)])
     middle, half = ends.mean(), 0.1 * np.ptp(ends)
     gentle = 1 / (1 + np.exp(-np.array([middle - half, middle + half])))
-    choices = 1 / chance if chance else 0
-    whole = bool(chance) and chance <= 0.5 and abs(choices - round(choices)) < 1e-6
     design = Design(
         rungs=len(curve.scale),
         decades=float(max(np.ptp(curve.x), 0.1)),
         items=int(np.median(n)),
         tokens=1,
         noise=min(noise, 1.0),
-        chance=1 / round(choices) if whole else 0.0,
+        chance=chance,
     )
     return (
         Truth("logistic", float(gentle[0]), float(gentle[1])),

@@ -51,6 +51,9 @@ LEAST = -700.0
 #: where tokens are independent, how far their probabilities lie apart, on the scale of r
 OWN = 4e-4
 
+#: beyond these a design is no design but a slip
+MOST = {"rungs": 1000, "items": 10**12, "tokens": 10_000, "seeds": 1000}
+
 Metric = Literal["exact_match", "token_accuracy", "cross_entropy", "accuracy"]
 METRICS: tuple[Metric, ...] = ("exact_match", "token_accuracy", "cross_entropy", "accuracy")
 
@@ -154,7 +157,7 @@ class Design:
     dependence: float = 0.0  # r, correlation of the errors of two tokens of an answer
     difficulty: float = 0.5  # share of an item's luck that all models have in common
     noise: float = 0.0  # sd between rungs, in logits of p
-    chance: float = 0.0  # 1/K for K choices; one token then
+    chance: float = 0.0  # of a guess; 1/K for K choices, one token then
     seeds: int = 1
     missing: float = 0.0  # share of the answers of each model that is not there
     hole: float = 0.0  # share of the range, about its middle, without rungs
@@ -171,19 +174,30 @@ class Design:
                 raise OptionError(f"{name} {share}", mend="a share from 0 to below 1")
         counts = {"rungs": self.rungs, "items": self.items, "tokens": self.tokens}
         for name, count in {**counts, "seeds": self.seeds}.items():
-            if count < 1 + (name == "rungs"):
-                raise OptionError(f"{count} {name}", mend="1 or more; at least 2 rungs")
+            if not 1 + (name == "rungs") <= count <= MOST[name]:
+                mend = f"1 to {MOST[name]:,}; at least 2 rungs"
+                raise OptionError(f"{count} {name}", mend=mend)
         if not (self.decades > 0 and self.noise >= 0):
             raise OptionError(
                 f"{self.decades} decades, noise {self.noise}", mend="above 0, and from 0 on"
             )
-        if self.chance and not (
-            self.chance <= 0.5 and abs(1 / self.chance - round(1 / self.chance)) < 1e-9
-        ):
-            raise OptionError(f"a chance level of {self.chance}", mend="1/K, such as 0.5 or 0.25")
+        if not 0 <= self.chance <= 0.5:
+            raise OptionError(f"a chance level of {self.chance}", mend="from 0 to 0.5")
 
     @property
     def choices(self) -> int:
+        """K; 0 where there are none.
+
+        Raises
+        ------
+        OptionError
+            no whole number of choices has this chance level.
+        """
+        if self.chance and abs(1 / self.chance - round(1 / self.chance)) > 1e-9:
+            raise OptionError(
+                f"no number of choices has a chance level of {self.chance}",
+                mend="1/K, such as 0.5 or 0.25",
+            )
         return round(1 / self.chance) if self.chance else 0
 
 

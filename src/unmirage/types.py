@@ -46,11 +46,13 @@ class Records:
     samples: one row per (model, setting, item, repeat): outputs and log-probabilities, re-scorable.
     aggregates: one row per reported score without items: can be audited, not re-scored.
     Either frame may have no rows. Both carry ``file`` and ``row`` (1-based) where they were read.
+    formats: (format, number of files of it that were read).
     """
 
     samples: pl.DataFrame
     aggregates: pl.DataFrame
     notes: tuple[Note, ...] = ()
+    formats: tuple[tuple[str, int], ...] = ()
 
 
 # ---------------------------------------------------------------- metrics

@@ -11,7 +11,8 @@ from tests.auditing.test_breaks import family, line
 from unmirage.auditing.breaks import ENOUGH, deeper, find_breaks
 from unmirage.auditing.discoveries import control, q_values
 from unmirage.auditing.tested import examine
-from unmirage.simulate import Design, Truth, scores
+from unmirage.report import to_json
+from unmirage.simulate import Design, Metric, Truth, scores
 
 p_lists = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=40)
 
@@ -130,3 +131,29 @@ def test_the_sequential_p_value_agrees_with_a_fixed_number_of_families(seed):
     # stopped at 10 families that reach it: a relative error of about a third each
     assert one == pytest.approx(two, rel=1.5, abs=2e-3)
     assert one >= ENOUGH / 4000 or one == pytest.approx(1 / 4001, rel=10)
+
+
+def test_the_same_findings_however_many_threads(monkeypatch) -> None:
+    kinds: list[Metric] = ["exact_match", "token_accuracy", "cross_entropy"]
+    frames = [scores(Truth(), Design(rungs=r), metrics=kinds, families=4, seed=r) for r in (6, 8)]
+    tables = [f.with_columns(task=pl.lit(f"t{i}")) for i, f in enumerate(frames)]
+    records = unmirage.read(pl.concat(tables, how="diagonal"))
+    made = {}
+    for threads in (1, 4):
+        monkeypatch.setattr("unmirage.auditing.tested._THREADS", threads)
+        made[threads] = to_json(unmirage.audit(records, draws=100))
+    assert made[1] == made[4]
+
+
+def test_progress_ends_at_its_total_also_where_more_draws_were_needed() -> None:
+    truth = Truth("logistic", 0.4, 0.6, step=4.0)
+    frames = [
+        scores(t, Design(rungs=12), families=4, seed=i).with_columns(task=pl.lit(f"t{i}"))
+        for i, t in enumerate([truth, Truth(), Truth("logistic", 1e-9, 1e-9)])
+    ]
+    seen: list[tuple[int, int]] = []
+    records = unmirage.read(pl.concat(frames))
+    made = unmirage.audit(records, draws=100, progress=lambda a, b: seen.append((a, b)))
+    assert any(j.verdict == "survives" for j in made.judgements)
+    assert [a for a, _ in seen] == sorted(a for a, _ in seen)
+    assert seen[-1][0] == seen[-1][1] > 24

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import unmirage
 from unmirage.auditing import findings, shape
@@ -81,6 +82,40 @@ def test_where_laws_count_alike_each_plausible_one_has_its_share():
     ]
     middle = np.mean([d.mean(axis=0) for d in only], axis=0)
     np.testing.assert_allclose(even.mean(axis=0), middle, atol=0.01)
+
+
+def test_at_the_floor_no_law_counts_as_one_of_them():
+    one, _ = next(iter(examined(Truth("u-shaped"), Design(), 1, 7)))
+    silent = findings.at_floor(one.curve)
+    assert silent.any()
+    assert not silent.all()
+    best = min(g.criterion.min() for g in one.members)
+    laws = len({g.law for g in one.members if g.criterion.min() <= best + PLAUSIBLE})
+    args = (one.members, one.data)
+    bare = curve_draws(*args, np.random.default_rng(0), 8000)
+    made = curve_draws(*args, np.random.default_rng(0), 8000, silent=silent)
+    np.testing.assert_array_equal(made[:, ~silent], bare[:, ~silent])
+    changed = (made != bare).any(axis=1)
+    assert changed.mean() == pytest.approx(1 / (1 + laws), abs=0.02)
+    right = one.curve.score[silent] * one.curve.count[silent]
+    alone = stats.beta(right + 0.5, one.curve.count[silent] - right + 0.5)
+    for q in (0.05, 0.5, 0.95):
+        below = (made[changed][:, silent] <= alone.ppf(q)).mean(axis=0)
+        np.testing.assert_allclose(below, q, atol=0.04)
+
+
+def test_needed_items_without_an_upper_end_have_all_that_they_may_miss_below():
+    one, _ = next(iter(examined(Truth("u-shaped"), Design(), 1, 7)))
+    rng = np.random.default_rng(0)
+    drawn = np.where(rng.random((1000, 8)) < 0.3, 0.0, rng.random((1000, 8)) * 1e-3)
+    found = findings.resolution(one.curve, np.full(8, 5e-4), "a law", drawn)
+    rungs = found.values["floor_rungs"]
+    assert rungs
+    for rung in rungs:
+        i = int(np.flatnonzero(one.curve.scale == rung["scale"])[0])
+        assert rung["needed_high"] == np.inf
+        needed = findings.items_needed(one.curve, drawn[:, i])
+        assert np.mean(needed >= rung["needed_low"]) == pytest.approx(0.9, abs=0.002)
 
 
 def test_the_same_seed_gives_the_same_draws():

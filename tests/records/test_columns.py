@@ -141,7 +141,7 @@ def test_no_scale_names_the_columns_and_a_guess() -> None:
 
 
 def test_sizes_are_read_off_names_only_if_all_have_one() -> None:
-    names = ["pythia-1.4b", "opt-125m", "bloom-7b1", "EleutherAI/pythia-70m-deduped"]
+    names = ["mine-1.4b", "mine-125m", "ours-7b1", "lab/theirs-70m-v2"]
     frame = pl.DataFrame({"model": names, "task": "t", "score": [0.1, 0.2, 0.3, 0.4]})
     got = read(frame)
     assert got.aggregates["params"].to_list() == [1.4e9, 125e6, 7.1e9, 70e6]

@@ -308,11 +308,15 @@ def test_a_model_without_a_name_is_named_after_its_folder() -> None:
 
 @pytest.mark.parametrize("params", [-1, None, "n/a", 0, math.nan, [1]])
 def test_unknown_sizes_are_read_off_the_name(tmp_path: Path, params: Any) -> None:
-    put(tmp_path, said=results("org/pythia-70m", params))
-    got = read(tmp_path)
-    assert set(got.samples["params"]) == {70e6}
-    assert set(got.aggregates["params"]) == {70e6}
-    assert "params_from_names" in codes(got)
+    for name, size, code in (
+        ("org/pythia-70m", 70426624.0, "params_known"),
+        ("org/mine-70m", 70e6, "params_from_names"),
+    ):
+        put(tmp_path / size.hex(), name, said=results(name, params))
+        got = read(tmp_path / size.hex())
+        assert set(got.samples["params"]) == {size}
+        assert set(got.aggregates["params"]) == {size}
+        assert code in codes(got)
 
 
 def test_no_size_at_all_tells_the_mend(tmp_path: Path) -> None:
@@ -345,9 +349,9 @@ def test_samples_without_results(tmp_path: Path) -> None:
     whole = read(tmp_path)
     (folder / f"results_{DATE}.json").unlink()
     got = read(tmp_path)
-    assert {"no_results", "params_from_names"} <= codes(got)
+    assert {"no_results", "params_known"} <= codes(got)
     assert set(got.samples["model"]) == {"org/pythia-70m"}
-    assert set(got.samples["params"]) == {70e6}
+    assert set(got.samples["params"]) == {70426624}
     assert got.samples["shots"].null_count() == got.samples.height
     same = ["task", "filter", "item", "output", "targets", "choices", "choice_logprobs"]
     same += ["target_index", "metric", "score"]
@@ -581,7 +585,7 @@ def test_a_truncated_last_line(tmp_path: Path) -> None:
     path = folder / f"samples_quiz_{DATE}.jsonl"
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(FileProblem, match="line 2") as e:
-        read(tmp_path)
+        read(tmp_path, strict=True)
     assert "skip_bad" in str(e.value)
     assert path.name in str(e.value)
     got = read(tmp_path, skip_bad=True)
@@ -618,7 +622,7 @@ def test_a_bad_cell_is_told_with_its_line(tmp_path: Path, change: Callable[[Row]
     rows = [TASKS["quiz"][0], change(TASKS["quiz"][1])]
     put(tmp_path, tasks={"quiz": rows})
     with pytest.raises(ValueProblem, match="line 2") as e:
-        read(tmp_path)
+        read(tmp_path, strict=True)
     assert f"samples_quiz_{DATE}.jsonl" in str(e.value)
     assert "mend" in str(e.value)
     assert answers(read(tmp_path, skip_bad=True), "quiz")["item"].to_list() == ["hash0"]

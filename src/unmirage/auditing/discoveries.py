@@ -17,7 +17,7 @@ stand. Of k curves that are kept back together fewer are needed, and 10 m / (k l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -44,11 +44,18 @@ def q_values(p: Floats) -> Floats:
 
 
 def control(
-    evidence: Sequence[int], tested: dict[int, Tested], *, level: float, seed: int, draws: int
+    evidence: Sequence[int],
+    tested: dict[int, Tested],
+    *,
+    level: float,
+    seed: int,
+    draws: int,
+    progress: Callable[[int], None] = lambda more: None,
 ) -> tuple[dict[int, Tested], Floats]:
     """Adjusted p-value of every judged curve, whose evidence is the curve of that number.
 
-    Returns ``tested``, with more draws where they count, and q (len(evidence),).
+    Returns ``tested``, with more draws where they count, and q (len(evidence),). ``progress`` is
+    called with 1 for each curve that got them.
     """
     tested = dict(tested)
     m = len(evidence)
@@ -72,6 +79,8 @@ def control(
         for e in sorted({e for e, is_open in zip(evidence, open_, strict=True) if is_open}):
             one = tested[e]
             rng = stream(seed, "deeper", one.curve.key.label(), one.curve.scale_name)
+            if made[e] == draws:
+                progress(1)
             wanted = int(np.ceil(ENOUGH * m / (k * level)))
             made[e] = wanted if made[e] < wanted < most else most
             found = deeper(kind(one.curve), one.data, one.statistic, rng, made[e])

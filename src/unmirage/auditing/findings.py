@@ -19,14 +19,24 @@ BENJAMINI = "Benjamini and Hochberg 1995, doi:10.1111/j.2517-6161.1995.tb02031.x
 SCHAEFFER = "Schaeffer et al. 2023, arXiv 2304.15004"
 
 
-def number(value: float) -> str:
+def number(value: float, digits: int = 3) -> str:
     """A number as people read it: 1.4B, 0.0013, 12.3."""
     if not np.isfinite(value):
         return "unbounded" if value > 0 else "unknown"
     for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if 1e15 > abs(value) >= size:
-            return f"{value / size:.3g}{letter}"
-    return f"{value:.3g}" if abs(value) < 1e15 else f"{value:.2e}"
+            return f"{value / size:.{digits}g}{letter}"
+    return f"{value:.{digits}g}" if abs(value) < 1e15 else f"{value:.{digits - 1}e}"
+
+
+def two_numbers(a: float, b: float) -> tuple[str, str]:
+    """Two numbers with as many digits as tell them apart.
+
+    >>> two_numbers(1.0e6, 1.001e6)
+    ('1M', '1.001M')
+    """
+    digits = next((d for d in range(3, 12) if number(a, d) != number(b, d)), 3)
+    return number(a, digits), number(b, digits)
 
 
 def p_text(p: float, name: str = "p") -> str:
@@ -60,7 +70,9 @@ def noise_free(
     if curve.items is not None and weights is not None:
         drawn = weighted_means(weights[:, curve.items.position], curve.items.scores)
         together = _correlation(drawn[np.isfinite(drawn).all(axis=1)])
-    made = curve_draws(tested.members, tested.data, rng, draws, together, even=even)
+    made = curve_draws(
+        tested.members, tested.data, rng, draws, together, even=even, silent=at_floor(curve)
+    )
     if made is None and not np.isfinite(curve.stderr).all():
         return np.tile(curve.score, (draws, 1))
     if made is None:
@@ -186,12 +198,12 @@ def _sharpness(
     late = float(shape.onset(y, x))
     p_late = (1 + float((shape.onset(line, x) >= late).sum())) / (draws + 1)
     j = int(gap)
+    low, high = two_numbers(curve.scale[j], curve.scale[j + 1])
     text = (
         f"10-90 % of the rise takes {number(wide)} of {number(x[-1] - x[0])} decades, "
         f"{number(steep)} times as steep as a straight line ({p_text(p)} under a straight line); "
         f"{100 * late:.0f} % of the range passes before a tenth of it ({p_text(p_late)}); "
-        f"{100 * float(share):.0f} % of the rise lies between {number(curve.scale[j])} and "
-        f"{number(curve.scale[j + 1])}"
+        f"{100 * float(share):.0f} % of the rise lies between {low} and {high}"
     )
     values = {
         "one_step_share": float(share),
@@ -260,7 +272,7 @@ def break_finding(
 ) -> Finding:
     """The break test; ``jump`` is the gap at which the law's own share of the step is told."""
     curve = tested.curve
-    a, b = number(curve.scale[tested.gap]), number(curve.scale[tested.gap + 1])
+    a, b = two_numbers(curve.scale[tested.gap], curve.scale[tested.gap + 1])
     g = tested.gap
     share = abs(float(curve.score[g + 1] - curve.score[g])) / float(np.ptp(curve.score))
     fair = float((curve.x[g + 1] - curve.x[g]) / (curve.x[-1] - curve.x[0]))
@@ -316,7 +328,7 @@ def metric_finding(
     curve: Curve, companion: Curve, push: Push, dependence: dict[str, object] | None
 ) -> Finding:
     j = push.gap
-    jump = f"{number(curve.scale[j])} to {number(curve.scale[j + 1])}"
+    jump = " to ".join(two_numbers(curve.scale[j], curve.scale[j + 1]))
     if push.way == "items":
         how = f"the smooth law of {companion.facts.title}, pushed item by item through the metric,"
     else:
@@ -382,20 +394,27 @@ def resolution(
     p needs n = ((1.645 sqrt(c (1-c)) + 1.645 sqrt(p (1-p))) / (p - c))^2 items, above 0
     n = log(0.05) / log(1 - p): seen with probability 0.95. Scores that are not right or wrong need
     n = (3.29 sd / distance)^2, sd that of one item. ``drawn`` (R, M), what may be expected, gives
-    the number its 90 % interval.
+    the number its 90 % interval: from 5 % to 95 % of the draws, from 10 % on where it has no upper
+    end.
     """
     if kind(curve) != "share" or not np.isfinite(curve.count).all():
         return None
+    if not is_binomial(curve) and not np.isfinite(curve.stderr).any():
+        return None  # nothing says how far the scores of single items differ
     sign = np.sign(curve.ceiling - curve.floor)
-    at_floor = (curve.low <= curve.floor + 1e-12) & (curve.high >= curve.floor - 1e-12)
     n = curve.count
     needed = items_needed(curve, expected)
     ends = np.full((2, len(n)), np.nan)
     if drawn is not None and len(drawn) >= 20:
         # the less is expected, the more items are needed
-        low, high = np.quantile(sign * drawn, [0.05, 0.95], axis=0, method="inverted_cdf")
-        ends = np.stack([items_needed(curve, sign * high), items_needed(curve, sign * low)])
-    hidden = at_floor & (needed > n)
+        low, less, high = (
+            items_needed(curve, sign * q)
+            for q in np.quantile(sign * drawn, [0.95, 0.9, 0.05], axis=0, method="inverted_cdf")
+        )
+        # an interval without an upper end has all that it may miss below
+        ends = np.stack([np.where(np.isinf(high), less, low), high])
+    silent = at_floor(curve)
+    hidden = silent & (needed > n)
     rungs = [
         {
             "scale": float(curve.scale[i]),
@@ -406,7 +425,7 @@ def resolution(
             "needed_low": float(ends[0, i]),
             "needed_high": float(ends[1, i]),
         }
-        for i in np.flatnonzero(at_floor)
+        for i in np.flatnonzero(silent)
     ]
     visible = float(_visible(curve))
     count = int(hidden.sum())
@@ -433,6 +452,11 @@ def resolution(
         "at_floor": len(rungs),
     }
     return Finding("resolution", float(count), text, None, None, SCHAEFFER, values)
+
+
+def at_floor(curve: Curve) -> np.ndarray:
+    """Rungs whose 95 % interval reaches the floor, (M,)."""
+    return np.asarray((curve.low <= curve.floor + 1e-12) & (curve.high >= curve.floor - 1e-12))
 
 
 def items_needed(curve: Curve, expected: Floats) -> Floats:
@@ -474,10 +498,10 @@ def coverage(curve: Curve, width: float) -> Finding:
     add = float(10 ** ((x[j] + x[j + 1]) / 2))
     wide = bool(gaps[j] >= 1.5 * typical)
     limiting = float(share) >= 0.5 and (wide or len(gaps) < 4)
+    low, high = two_numbers(curve.scale[j], curve.scale[j + 1])
     text = (
-        f"{100 * float(share):.0f} % of the rise falls into the gap from {number(curve.scale[j])} "
-        f"to {number(curve.scale[j + 1])} ({number(gaps[j])} decades, typical gap "
-        f"{number(typical)})"
+        f"{100 * float(share):.0f} % of the rise falls into the gap from {low} to {high} "
+        f"({number(gaps[j])} decades, typical gap {number(typical)})"
     )
     if limiting:
         text += f": too coarse to tell a jump from a smooth rise; add a rung near {number(add)}"

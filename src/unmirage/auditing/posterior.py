@@ -41,18 +41,41 @@ def curve_draws(
     correlation: Floats | None = None,
     *,
     even: bool = False,
+    silent: np.ndarray | None = None,
 ) -> Floats | None:
     """Noise-free curves of one curve (``data`` of batch size 1), (R, M) in the working unit.
 
     ``correlation`` (M, M) is that of the sampling errors of the rungs; None: independent. ``even``:
-    all laws within PLAUSIBLE of the best count alike, for rungs that say nothing of the law (a
-    score of 0 in n items). None is returned where no law has a rung to spare.
+    all laws within PLAUSIBLE of the best count alike, for what only the laws can tell. ``silent``
+    (M,): rungs at the floor, where laws are extrapolated; of W plausible laws one draw in W + 1
+    takes there what the items say by themselves. None is returned where no law has a rung to spare.
     """
     made = _draw(members, data, rng, draws, even)
     if made is None:
         return None
     mean, slope, tau = made
-    return _between(data, mean, slope, tau, rng, correlation)
+    drawn = _between(data, mean, slope, tau, rng, correlation)
+    if silent is not None and silent.any():
+        lawless = rng.random(draws) < 1 / (1 + _plausible(members))
+        drawn = np.where(lawless[:, None] & silent, _alone(data, rng, draws), drawn)
+    return drawn
+
+
+def _plausible(members: Sequence[Members]) -> int:
+    """How many laws come within PLAUSIBLE of the best."""
+    best = min(g.criterion.min() for g in members)
+    return len({g.law for g in members if g.criterion.min() <= best + PLAUSIBLE})
+
+
+def _alone(data: Data, rng: np.random.Generator, draws: int) -> Floats:
+    """What the items of each rung say by themselves, (R, M): Beta(k + 1/2, n - k + 1/2) of k right
+    in n (Jeffreys), a normal distribution for other scores."""
+    u, n, size = data.u[0], data.n[0], (draws, data.u.shape[1])
+    if np.isnan(n).any():
+        return np.asarray(u + data.se[0] * rng.standard_normal(size))
+    span = data.high[0] - data.low[0]
+    right = np.clip(data.low[0] + u * span, 0.0, 1.0) * n
+    return np.asarray((rng.beta(right + 0.5, n - right + 0.5, size) - data.low[0]) / span)
 
 
 def law_draws(

@@ -131,11 +131,14 @@ def audit(
     if together and standing:
         # what cannot survive for another reason may not make room for others: it counts with p = 1
         asked = [evidence[n] if n in standing else -1 for n in chosen]
-        tested, q = control(asked, tested, level=level, seed=seed, draws=draws)
+        done.also(2 * len(standing))
+        tested, q = control(asked, tested, level=level, seed=seed, draws=draws, progress=done)
         for number, adjusted in zip(chosen, q, strict=True):
             if number in standing:
                 many = find.many_tests(float(adjusted), len(chosen), level)
                 judged[number] = judge(number, many)
+                done(1)
+    done.finish()
     identity = (
         f"a curve is one {', '.join(built.identity)}: rows that differ in these are kept apart"
     )
@@ -207,6 +210,14 @@ class _Counter:
 
     def __init__(self, curves: int, report: Callable[[int, int], None] | None) -> None:
         self._done, self._total, self._report = 0, 2 * curves, report
+
+    def also(self, more: int) -> None:
+        """There is more to do than was known."""
+        self._total += more
+
+    def finish(self) -> None:
+        """Nothing is left, whatever was expected."""
+        self(self._total - self._done)
 
     def __call__(self, more: int) -> None:
         self._done += more

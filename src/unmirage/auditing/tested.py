@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +18,7 @@ from unmirage.curves.working import from_working, kind, stack
 from unmirage.types import Curve, Floats, SmoothLine
 
 _BATCH = 256
+_THREADS = 8  # each has its own large temporary arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +59,17 @@ def examine(
     for number, curve in enumerate(curves):
         if np.ptp(curve.score) > 0:
             buckets[kind(curve), len(curve.scale)].append(number)
+    parts = [
+        (form, members[start : start + _BATCH])
+        for (form, _), members in sorted(buckets.items())
+        for start in range(0, len(members), _BATCH)
+    ]
     done: dict[int, Tested] = {}
-    for (form, _), members in sorted(buckets.items()):
-        for start in range(0, len(members), _BATCH):
-            part = members[start : start + _BATCH]
-            done.update(
-                zip(part, _examine(form, [curves[i] for i in part], seed, draws), strict=True)
-            )
+    # threads: nearly all the work is in array operations, which leave the interpreter free
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, _THREADS)) as pool:
+        found = pool.map(lambda p: _examine(p[0], [curves[i] for i in p[1]], seed, draws), parts)
+        for (_, part), tested in zip(parts, found, strict=True):
+            done.update(zip(part, tested, strict=True))
             if progress:
                 progress(len(part))
     return done

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from unmirage.auditing.companion import primary
-from unmirage.auditing.findings import number, p_text
+from unmirage.auditing.findings import number, p_text, two_numbers
 from unmirage.types import Curve, Explanation, Finding, Judgement, Verdict
 
 #: a rise, or a step, looks sharp when it is this many times as steep as a straight line
@@ -75,6 +75,10 @@ class _Case:
     def says(self, test: str, name: str) -> bool:
         f = self.found.get(test)
         return bool(f is not None and f.values.get(name))
+
+    def ends(self, test: str) -> tuple[str, str]:
+        """The rungs about the step of a test, as people read them."""
+        return two_numbers(self.value(test, "step_from"), self.value(test, "step_to"))
 
     @property
     def moves(self) -> bool:
@@ -185,13 +189,20 @@ class _Case:
 
     @property
     def coverage_limits(self) -> bool:
-        """Does the step in question lie in a gap wider than the others?"""
+        """Does the step in question, or a larger one, lie in a gap wider than the others?"""
         if not self.evidence_breaks:
             # a law steeper than the rungs can show is a step in all but name
             steep = self.value("break", "law_step_share") >= HIDES
             return self.says("coverage", "limiting") or (steep and self.sharp)
-        gaps = np.diff(self.curve.x)
-        return bool(gaps[int(self.value(self.evidence, "gap"))] >= WIDE * np.median(gaps))
+        seen = self.companion or self.curve
+        gaps, at = np.diff(seen.x), int(self.value(self.evidence, "gap"))
+        scores = [seen.score]
+        if self.found[self.evidence].values["unit"] == "log":
+            scores.append(np.log(np.maximum(seen.score, 1e-300)))
+        # beside a hole that holds more of the rise a step is no more than a bend of the rest
+        steps = [np.abs(np.diff(y)) for y in scores]
+        larger = np.any([s >= s[at] for s in steps], axis=0)
+        return bool((larger & (gaps >= WIDE * np.median(gaps))).any())
 
     @property
     def same_place(self) -> bool:
@@ -345,10 +356,7 @@ def _stands(case: _Case) -> Ruling | None:
         return None
     if not case.value(case.evidence, "size") > 0:
         return None
-    a, b = (
-        number(case.value(case.evidence, "step_from")),
-        number(case.value(case.evidence, "step_to")),
-    )
+    a, b = case.ends(case.evidence)
     if case.companion is not None:
         text = (
             f"{case.companion.facts.title} of the same outputs leaps too: no smooth law explains "
@@ -420,7 +428,7 @@ def _rest(case: _Case) -> Ruling:
             f"a rung near {add}",
         )
     if case.breaks and case.companion is None and not case.lasts:
-        a, b = number(case.value("break", "step_from")), number(case.value("break", "step_to"))
+        a, b = case.ends("break")
         text = f"a step between {a} and {b} fits better than smooth laws, but it does not last"
         text += " or makes no new high"
         return Ruling("undecided", named, text, "other seeds or checkpoints of these rungs")
@@ -432,7 +440,7 @@ def _rest(case: _Case) -> Ruling:
             "other seeds or checkpoints of the rungs where it falls",
         )
     if case.evidence_breaks and not case.discovered:
-        a, b = (number(case.value(case.evidence, end)) for end in ("step_from", "step_to"))
+        a, b = case.ends(case.evidence)
         text = (
             f"a step between {a} and {b} fits better than smooth laws "
             f"({p_text(case.p(case.evidence))}), but such steps come by chance among "
@@ -444,10 +452,10 @@ def _rest(case: _Case) -> Ruling:
     if case.companion is not None:
         return _companion_rest(case, named)
     if case.breaks and not case.says("movement", "errors_known"):
+        a, b = case.ends("break")
         text = (
-            f"a step between {number(case.value('break', 'step_from'))} and "
-            f"{number(case.value('break', 'step_to'))} fits better than smooth laws, but the "
-            "sampling error of the scores is unknown"
+            f"a step between {a} and {b} fits better than smooth laws, but the sampling error of "
+            "the scores is unknown"
         )
         change = "the number of items (--items N), a stderr column, or the outputs"
         return Ruling("undecided", named, text, change)

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
 from unmirage.calibration.grid import COUNTS, LEAST, MOST, Asks
 from unmirage.calibration.run import Rate
 from unmirage.report.files import write
@@ -68,6 +70,8 @@ def to_markdown(rates: Sequence[Rate], size: str, draws: int, picture: bool = Tr
         )
     if picture:
         parts.append("\n![share of real breaks judged survives](power.svg)")
+    parts += _weakest(rates)
+    parts += _proportions(rates)
     parts += ["\n## Intervals\n", *_coverage(rates)]
     for asks, group in groups.items():
         parts += [f"\n## {COUNTS[asks][0].upper()}{COUNTS[asks][1:]}\n"]
@@ -82,6 +86,23 @@ def to_markdown(rates: Sequence[Rate], size: str, draws: int, picture: bool = Tr
                 f"{_counts(r.named)} | {r.status} |"
             )
     return "\n".join(parts) + "\n"
+
+
+def _proportions(rates: Sequence[Rate]) -> list[str]:
+    """The false discovery rate as it is defined: the mean false proportion of a survey."""
+    surveys = [r for r in rates if r.proportions]
+    if not surveys:
+        return []
+    lines = ["\n## False discovery proportion of a survey, in curves\n"]
+    lines += ["| surveys | number | mean | standard error | largest |", "|---|---|---|---|---|"]
+    for r in surveys:
+        told = np.array(r.proportions)
+        error = told.std(ddof=1) / np.sqrt(len(told)) if len(told) > 1 else np.nan
+        lines.append(
+            f"| {r.name.split(' | ')[1]} | {len(told)} | {told.mean():.4f} | {error:.4f} | "
+            f"{told.max():.4f} |"
+        )
+    return lines
 
 
 def summary(rates: Sequence[Rate]) -> str:
@@ -153,27 +174,55 @@ _SURFACE = re.compile(
 )
 
 
+#: power with which the weakest break must be seen
+SEEN = 0.9
+
+
+def _surface(rates: Sequence[Rate]) -> dict[float, list[tuple[int, float, Rate]]]:
+    """Cells of the power surface by the noise between rungs: (rungs, step, rate)."""
+    found: dict[float, list[tuple[int, float, Rate]]] = defaultdict(list)
+    for r in rates:
+        told = _SURFACE.match(r.name)
+        if not told or not r.asked or r.name.endswith("answers"):
+            continue
+        design = dict(part.rsplit(" ", 1) for part in told[2].split(", ") if part[-1].isdigit())
+        place = int(design.get("rungs", "8")), float(told[1]), r
+        found[float(design.get("noise", 0))].append(place)
+    return {noise: sorted(mine, key=lambda p: p[:2]) for noise, mine in sorted(found.items())}
+
+
+def _weakest(rates: Sequence[Rate]) -> list[str]:
+    """The lowest step from which on every step is seen, by noise and number of rungs."""
+    surface = _surface(rates)
+    if not surface:
+        return []
+    lines = [
+        f"\n## The weakest break that is seen in {SEEN:.0%} of families\n",
+        "1,000 items of 4 tokens, exact match.\n",
+        "| noise between rungs (logit) | rungs | weakest step (logit) |",
+        "|---|---|---|",
+    ]
+    for noise, mine in surface.items():
+        for rungs in sorted({p[0] for p in mine}):
+            least = "none up to " + f"{max(p[1] for p in mine):g}"
+            for _, step, rate in reversed([p for p in mine if p[0] == rungs]):
+                if rate.rate < SEEN:
+                    break
+                least = f"{step:g}"
+            lines.append(f"| {noise:g} | {rungs} | {least} |")
+    return lines
+
+
 def _panels(rates: Sequence[Rate]) -> list[Panel]:
     """One panel a noise between rungs, one line a number of rungs."""
-    points: dict[float, list[Point]] = defaultdict(list)
-    for r in rates:
-        found = _SURFACE.match(r.name)
-        if not found or not r.asked or r.name.endswith("answers"):
-            continue
-        design = dict(part.rsplit(" ", 1) for part in found[2].split(", ") if part[-1].isdigit())
-        low, high = r.interval
-        line = f"{design.get('rungs', '8')} rungs"
-        points[float(design.get("noise", 0))].append(
-            Point(float(found[1]), r.rate, line, low, high)
-        )
     return [
         Panel(
             f"noise of {noise:g} logit between rungs",
             "1,000 items of 4 tokens, exact match; step in the middle",
             "height of the step (logits)",
             "share judged survives",
-            tuple(sorted(mine, key=lambda p: (int(p.series.split()[0]), p.x))),
+            tuple(Point(step, r.rate, f"{rungs} rungs", *r.interval) for rungs, step, r in mine),
             log_x=False,
         )
-        for noise, mine in sorted(points.items())
+        for noise, mine in _surface(rates).items()
     ]

@@ -40,7 +40,7 @@ from unmirage.simulate import METRICS, expected, family, samples, scores
 from unmirage.types import Floats, Judgement
 
 #: families a cell: of reported scores, of answers (a hundred times as slow); surveys a cell
-FAMILIES: dict[Size, tuple[int, int, int]] = {"quick": (100, 20, 5), "full": (600, 200, 60)}
+FAMILIES: dict[Size, tuple[int, int, int]] = {"quick": (100, 45, 5), "full": (600, 200, 60)}
 DRAWS = 200
 
 Status = Literal["holds", "fails", "open", "reported"]
@@ -63,6 +63,7 @@ class Rate:
     curves: int
     least: float | None = None
     covered: dict[str, tuple[int, int]] | None = None
+    proportions: list[float] | None = None  # of false ones among the survivors of each survey
 
     @property
     def rate(self) -> float:
@@ -101,7 +102,7 @@ class Rate:
         if least is None:
             return "reported"
         if not self.asked:
-            return "open"
+            return "reported"  # no curve of these looks like a jump
         if self.bounds[1] < least:
             return "fails"
         met = self.rate >= least and self.bounds[0] >= least - LEAST_SLACK
@@ -276,20 +277,26 @@ def _told(judged: Sequence[Judgement]) -> tuple[dict[str, int], dict[str, int], 
 
 
 def _judge_surveys(cell: Survey, surveys: int, seed: int) -> Rate:
-    """False ones of all that survive; without any real break, surveys with a survivor."""
+    """False ones of all that survive; without any real break, surveys with a survivor.
+
+    Counted in families, since the metrics of one family stand or fall together; the false
+    proportion of each survey is one of curves.
+    """
     every: list[Judgement] = []
     hits = asked = 0
+    proportions = []
     for number in range(surveys):
         frame, real = survey(cell.triplets, cell.share, seed + number)
         judged = audit(read(frame), draws=DRAWS, seed=seed).judgements
-        survive = [j for j in judged if j.verdict == "survives"]
-        false = [j for j in survive if j.key.family not in real]
+        survive = [j.key.family for j in judged if j.verdict == "survives"]
+        false = [f for f in survive if f not in real]
+        proportions.append(len(false) / max(len(survive), 1))
         if cell.share:
-            hits, asked = hits + len(false), asked + len(survive)
+            hits, asked = hits + len(set(false)), asked + len(set(survive))
         else:
             hits, asked = hits + bool(false), asked + 1
         every += judged
-    return Rate(cell.name, cell.asks, hits, asked, *_told(every))
+    return Rate(cell.name, cell.asks, hits, asked, *_told(every), proportions=proportions)
 
 
 #: questions about curves that look like a jump
@@ -301,6 +308,8 @@ def _hit(cell: Cell, j: Judgement) -> bool:
         return j.verdict == "mirage" and "metric" in j.explained_by
     if cell.asks == "resolution":
         return "resolution" in j.explained_by
+    if cell.asks == "coverage":
+        return j.verdict in ("undecided", "mirage") and "coverage" in j.explained_by
     if cell.asks == "turns":
         found = j.finding("movement")
         if found is None:

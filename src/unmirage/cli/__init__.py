@@ -13,17 +13,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unmirage.cli import calibration, lab, planning
+from unmirage.cli import calibration, lab, planning, reading
 from unmirage.cli.shared import (
     DEBUG,
+    MODELS,
     NOTHING,
+    PERCENT,
     QUIET,
+    READ_COLUMNS,
+    READ_SCORES,
     SEED,
+    SKIP_BAD,
+    STRICT,
     Many,
     errors,
+    input_files,
     make_console,
     pairs,
     progress_bar,
+    refuse_inputs,
     say,
     split_commas,
 )
@@ -42,6 +50,7 @@ app = typer.Typer(
 )
 
 
+app.command()(reading.read)
 app.add_typer(lab.app, name="lab")
 app.command()(calibration.calibrate)
 app.command()(planning.plan)
@@ -87,7 +96,7 @@ _ALL = typer.Option("--all", help="Show and draw every curve, however many.")
 def audit(
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="PATH", help="Files or folders: Parquet, CSV, JSON lines."),
+        typer.Argument(metavar="PATH", help="Files, folders of logs or tables, stores."),
     ],
     family: Annotated[
         Many, typer.Option("--family", "-f", metavar="GLOB", help="Only these families.")
@@ -105,18 +114,8 @@ def audit(
     where: Annotated[
         Many, typer.Option("--where", metavar="COLUMN=VALUE", help="Only rows with this value.")
     ] = None,
-    columns: Annotated[
-        Many,
-        typer.Option(
-            "--columns", metavar="NAME=COLUMN,...", help="Which column holds what: params=size."
-        ),
-    ] = None,
-    scores: Annotated[
-        Many,
-        typer.Option(
-            "--scores", metavar="COLUMN,...", help="The score columns of a wide table, each a task."
-        ),
-    ] = None,
+    columns: Annotated[Many, READ_COLUMNS] = None,
+    scores: Annotated[Many, READ_SCORES] = None,
     by: Annotated[
         Many, typer.Option("--by", metavar="COLUMN", help="One curve for each value of it, too.")
     ] = None,
@@ -132,9 +131,7 @@ def audit(
     lower_is_better: Annotated[
         Many, typer.Option("--lower-is-better", metavar="METRIC", help="Low scores are good.")
     ] = None,
-    percent: Annotated[
-        Many, typer.Option("--percent", metavar="METRIC", help="Its scores are on 0-100.")
-    ] = None,
+    percent: Annotated[Many, PERCENT] = None,
     items: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Items behind a score, where the table is silent."),
@@ -143,9 +140,9 @@ def audit(
         Many,
         typer.Option("--chance", metavar="[TASK=]SCORE", help="Score of a guess, for each task."),
     ] = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave impossible rows out, and count them.")
-    ] = False,
+    models: Annotated[Path | None, MODELS] = None,
+    skip_bad: Annotated[bool, SKIP_BAD] = False,
+    strict: Annotated[bool, STRICT] = False,
     seed: Annotated[int, SEED] = 0,
     draws: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Random draws for each test.")
@@ -171,12 +168,14 @@ def audit(
     """Audit files or folders of scores or answers: is each jump real?"""
     with errors(debug):
         targets = [html, None if json == "-" else json, csv]
-        _refuse_inputs(targets, paths)
+        refuse_inputs(targets, paths)
         reading = {
             "columns": pairs(columns, "--columns", split=True),
             "scores": split_commas(scores),
             "percent": list(percent or ()),
             "skip_bad": skip_bad,
+            "models": models,
+            "strict": strict,
         }
         options = {
             "family": list(family or ()),
@@ -212,8 +211,9 @@ def _run(
     from unmirage.auditing import audit as judge
     from unmirage.records import read
 
-    records: Records = read(list(paths), **reading)
-    _refuse_inputs(targets, _files(records))
+    with progress_bar("reading", quiet) as progress:
+        records: Records = read(list(paths), progress=progress, **reading)
+    refuse_inputs(targets, input_files(records))
     given = {name: value for name, value in options.items() if value is not None}
     with progress_bar("auditing", quiet) as progress:
         found: Audit = judge(records, progress=progress, **given)
@@ -331,17 +331,3 @@ def _chances(values: Many) -> dict[str, float]:
             mend = "--chance 0.25, or --chance TASK=0.25"
             raise OptionError(f"--chance {value!r} holds no number", mend=mend) from None
     return chances
-
-
-def _files(records: Records) -> list[str]:
-    frames = (records.samples, records.aggregates)
-    named = [set(f["file"].drop_nulls().unique()) for f in frames if "file" in f.columns]
-    return sorted(set().union(*named))
-
-
-def _refuse_inputs(targets: Sequence[Path | str | None], inputs: Sequence[str | Path]) -> None:
-    """An output never replaces what it was made from."""
-    read = {Path(path).resolve() for path in inputs}
-    for target in targets:
-        if target is not None and Path(target).resolve() in read:
-            raise OptionError(f"{target} is an input", mend="write the output to another file")

@@ -94,7 +94,7 @@ def plan(
             made = make(
                 step=step,
                 power=power,
-                rungs=_numbers(rungs, "--rungs", 2),
+                rungs=_numbers(rungs, "--rungs", 3),
                 items=_numbers(items, "--items", 1),
                 truth=truth,
                 design=design,

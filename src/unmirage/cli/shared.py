@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -14,6 +15,8 @@ from unmirage.errors import OptionError, UnmirageError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from unmirage.types import Records
+
 #: Exit status: an error that has a mend, and a run in which nothing could be judged.
 ERROR, NOTHING = 2, 1
 #: Exit status after Ctrl-C, as shells have it.
@@ -22,6 +25,20 @@ INTERRUPTED = 130
 Many = list[str] | None
 QUIET = typer.Option("--quiet", "-q", help="Print no report and no progress.")
 DEBUG = typer.Option("--debug", help="Show the traceback of an error.")
+MODELS = typer.Option(
+    "--models", metavar="FILE", help="Sizes of your models: model, params, tokens, flops, family."
+)
+SKIP_BAD = typer.Option("--skip-bad", help="Leave impossible rows out, and count them.")
+STRICT = typer.Option(
+    "--strict", help="Stop at the first bad file; else one found in a folder is left out."
+)
+READ_COLUMNS = typer.Option(
+    "--columns", metavar="NAME=COLUMN,...", help="Which column holds what: params=size."
+)
+READ_SCORES = typer.Option(
+    "--scores", metavar="COLUMN,...", help="The score columns of a wide table, each a task."
+)
+PERCENT = typer.Option("--percent", metavar="METRIC", help="Its scores are on 0-100.")
 SEED = typer.Option("--seed", help="Seed of every random draw.", show_default=True)
 
 # ---------------------------------------------------------------- parsing
@@ -42,6 +59,21 @@ def pairs(values: Many, option: str, *, split: bool = False) -> dict[str, str]:
             raise OptionError(f"{option} gives {name} twice: {both}", mend="give it once")
         pairs[name] = rest
     return pairs
+
+
+def refuse_inputs(targets: Sequence[Path | str | None], inputs: Sequence[str | Path]) -> None:
+    """An output never replaces what it was made from."""
+    read = {Path(path).resolve() for path in inputs}
+    for target in targets:
+        if target is not None and Path(target).resolve() in read:
+            raise OptionError(f"{target} is an input", mend="write the output to another file")
+
+
+def input_files(records: Records) -> list[str]:
+    """The files that rows of the records came from."""
+    frames = (records.samples, records.aggregates)
+    named = [set(f["file"].drop_nulls().unique()) for f in frames if "file" in f.columns]
+    return sorted(set().union(*named))
 
 
 # ---------------------------------------------------------------- showing

@@ -32,25 +32,30 @@ MIN_COMMON = 0.5
 
 def from_samples(frame: pl.DataFrame, options: Options, elsewhere: Sequence[str] = ()) -> Built:
     """Curves of answers; ``elsewhere`` are metrics that other tables report."""
+    groups, frame, ladders = by_ladder(frame, options)
+    curves: list[Curve] = []
+    refused = list(groups.refused)
+    asked = _asked_metrics(frame, options, elsewhere)
+    for number, rows in ladders:
+        made, lost = _curves_of_group(groups, number, rows, asked, options)
+        curves += made
+        refused += lost
+    return Built(tuple(curves), tuple(refused), tuple(groups.notes), tuple(groups.identity))
+
+
+def by_ladder(
+    frame: pl.DataFrame, options: Options
+) -> tuple[Groups, pl.DataFrame, list[tuple[int, pl.DataFrame]]]:
+    """The ladders of models, all answers, and (number of the ladder, its answers) of each."""
     frame = _target_index(frame.with_row_index("_row"))
     cell = [c for c in _cell_columns(frame) if frame[c].null_count() < frame.height]
     frame = frame.with_columns(pl.struct(cell).rank("dense").alias("_cell"))
     cells = frame.unique("_cell", keep="first", maintain_order=True).select("_cell", *cell)
     groups = group(cells, options.choice)
-    curves: list[Curve] = []
-    refused = list(groups.refused)
-    notes = list(groups.notes)
-    asked = _asked_metrics(frame, options, elsewhere)
     of_cell = groups.rows.select("_cell", "_curve", "_scale")
     placed = frame.join(of_cell, on="_cell", how="inner", maintain_order="left")
-    for curve, rows in sorted(
-        placed.partition_by("_curve", as_dict=True, maintain_order=True).items()
-    ):
-        number = int(curve[0])
-        made, lost = _curves_of_group(groups, number, rows, asked, options)
-        curves += made
-        refused += lost
-    return Built(tuple(curves), tuple(refused), tuple(notes), tuple(groups.identity))
+    parts = placed.partition_by("_curve", as_dict=True, maintain_order=True)
+    return groups, frame, [(int(n[0]), rows) for n, rows in sorted(parts.items())]
 
 
 def _target_index(frame: pl.DataFrame) -> pl.DataFrame:
@@ -120,7 +125,7 @@ def _asked_metrics(frame: pl.DataFrame, options: Options, elsewhere: Sequence[st
 
 
 @dataclass(frozen=True)
-class _Grid:
+class Grid:
     """Where each row of a curve's samples belongs: axes M rungs, S items."""
 
     rung: NDArray[np.int64]  # (rows,)
@@ -130,7 +135,7 @@ class _Grid:
     shape: tuple[int, int]
 
     @classmethod
-    def of(cls, ladder: pl.DataFrame, rows: pl.DataFrame) -> _Grid:
+    def of(cls, ladder: pl.DataFrame, rows: pl.DataFrame) -> Grid:
         names, code = np.unique(rows["item"].cast(pl.String).to_numpy(), return_inverse=True)
         place = {cell: i for i, cell in enumerate(ladder["_cell"].to_list())}
         rung = np.array([place[c] for c in rows["_cell"].to_list()], dtype=np.int64)
@@ -144,7 +149,7 @@ def _curves_of_group(
 ) -> tuple[list[Curve], list[Refusal]]:
     key, scale = groups.keys[number], groups.scale_names[number]
     ladder = groups.rows.filter(pl.col("_curve") == number).sort("_scale")
-    grid = _Grid.of(ladder, rows)
+    grid = Grid.of(ladder, rows)
     m, total = grid.shape
     if grid.common.mean() < MIN_COMMON:
         fewest = int(np.argmin(np.bincount(grid.rung, minlength=m)))
@@ -161,7 +166,7 @@ def _curves_of_group(
         if any(c.key.metric == metric.name for c in curves):
             continue  # rescored here: the score that was reported is for cross-checks only
         keyed = replace(key, metric=metric.name)
-        matrix = _matrix(metric.score(rows), grid)
+        matrix = rung_means(metric.score(rows), grid)
         if np.isnan(matrix).all():
             continue
         position = np.flatnonzero(grid.common & ~np.isnan(matrix).any(axis=0))
@@ -194,7 +199,7 @@ def _clusters(rows: pl.DataFrame, code: NDArray[np.int64], n: int) -> NDArray[np
     return out
 
 
-def _matrix(scores: Floats, grid: _Grid) -> Floats:
+def rung_means(scores: Floats, grid: Grid) -> Floats:
     """(M, S) mean over repeats; NaN where nothing could be scored."""
     ok = ~np.isnan(scores)
     flat = grid.rung[ok] * grid.shape[1] + grid.code[ok]

@@ -61,7 +61,11 @@ SAMPLE: dict[str, pl.DataType | type[pl.DataType]] = {
     "higher_is_better": pl.Boolean,
     "chance": pl.Float64,
 }
-PROVENANCE: dict[str, pl.DataType | type[pl.DataType]] = {"file": pl.String, "row": pl.Int64}
+PROVENANCE: dict[str, pl.DataType | type[pl.DataType]] = {
+    "file": pl.String,
+    "row": pl.Int64,
+    "scale_source": pl.String,  # "table", "models file", "bundled table" or "name"
+}
 
 #: column name -> every canonical column of one kind of table
 CANONICAL_SAMPLES = {**IDENTITY, **SETTINGS, **SAMPLE, **PROVENANCE}

@@ -3,10 +3,13 @@ find -> load -> recognise -> long -> with_scale -> validate -> join -> duplicate
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -14,9 +17,15 @@ from unmirage.errors import ColumnError, FileProblem, InputError, OptionError
 from unmirage.records.cells import boolean, number
 from unmirage.records.columns import CANONICAL_AGGREGATES, CANONICAL_SAMPLES
 from unmirage.records.duplicates import check_items, drop_identical, shots_disagree
-from unmirage.records.formats import FORMATS, format_of
+from unmirage.records.formats import FORMATS, Format, Loaded, format_of
+from unmirage.records.left_out import LeftOut
+from unmirage.records.models import NONE
+from unmirage.records.models.families import with_families
+from unmirage.records.models.own import read_models
 from unmirage.records.notes import merge
-from unmirage.records.recognise import check_left_sides, near, recognise
+from unmirage.records.progress import Progress, counted
+from unmirage.records.recognise import Recognised, check_left_sides, near, recognise
+from unmirage.records.remote import fetch, is_remote, load_s3, remote
 from unmirage.records.scale import with_scale
 from unmirage.records.shape import long
 from unmirage.records.sniff import Source, find, unread
@@ -27,6 +36,8 @@ from unmirage.records.validate import complete, validate
 from unmirage.types import Note, Records
 
 Given = str | Path | pl.DataFrame
+A = TypeVar("A", Table, Recognised)
+B = TypeVar("B")
 
 
 def read(
@@ -37,17 +48,26 @@ def read(
     percent: Sequence[str] = (),
     skip_bad: bool = False,
     need_scale: bool = True,
+    models: str | Path | pl.DataFrame | None = None,
+    strict: bool = False,
+    progress: Progress | None = None,
 ) -> Records:
     """Everything measured in some files, folders, stores or data frames, in canonical columns.
 
     paths: Parquet, CSV, TSV, JSON lines, JSON lists and Arrow files (CSV, TSV and JSON lines also
         as .gz), folders of such (read with all folders below), stores, polars or pandas frames.
         Folders of logs that lm-evaluation-harness 0.4 wrote (samples and results) as they are.
+        Single files behind https://, http://, hf://datasets/... and s3://.
     columns: canonical name -> the name in the files; "scale" stands for "params".
     scores: the columns of wide tables that hold scores; ``*`` and ``?`` match names.
     percent: metrics whose scores are written on 0-100.
     skip_bad: leave rows with impossible cells out, counted in a note, instead of raising.
-    need_scale: raise where no column and no model name says how large the models are.
+    need_scale: raise where a table says nowhere how large its models are, and neither ``models``,
+        the bundled table of well-known models nor the models' names do.
+    models: a table of the caller's own models: columns model, params, tokens, flops, family.
+    strict: stop at the first bad file. Otherwise one that was found in a folder is left out with
+        a warning, as long as another can be read; a file that was named is always an error.
+    progress: called with the number of files opened so far and the number of all.
 
     Raises:
         FileProblem: a file that cannot be read.
@@ -61,36 +81,65 @@ def read(
     [('a', 70000000.0, 'score', 0.1), ('b', 1000000000.0, 'score', 0.6)]
     """
     options = Options(
-        check_left_sides(columns or {}), tuple(scores), tuple(percent), skip_bad, need_scale
+        check_left_sides(columns or {}),
+        tuple(scores),
+        tuple(percent),
+        skip_bad,
+        need_scale,
+        NONE if models is None else read_models(models),
     )
-    tables, stores, notes, found = _load_all(_as_list(paths), skip_bad)
-    parts: list[tuple[pl.DataFrame, bool]] = []
-    tables = [_guess_types(t) if t.text else t for t in tables]
-    recognised = [recognise(t, options.columns) for t in tables]
+    left = LeftOut(strict)
+    given = _as_list(paths)
+    with _place(given) as folder:
+        given, fetched = _fetched(given, Path(folder))
+        tables, stores, notes, formats = _load_all(given, skip_bad, left, progress)
+    notes.extend(fetched)
+    recognised = _each(tables, lambda t: _recognised(t, options), left)
     used_columns: set[str] = set().union(*(r.used for r in recognised))
     seen_columns: set[str] = set().union(*(r.theirs for r in recognised))
     _refuse_unused("--columns", set(options.columns.values()) - used_columns, seen_columns)
-    used_scores: set[str] = set()
-    left_out: list[ColumnError] = []
-    for seen in recognised:
-        try:
-            seen, used = long(seen, options)
-            sized = with_scale(seen, need_scale)
-        except ColumnError as error:
-            # a folder may hold tables of other things; a table that was named must be one of scores
-            if seen.table.name not in found:
-                raise
-            left_out.append(error)
-            continue
-        used_scores |= used
-        frame, told = validate(sized, options)
-        parts.append((frame, seen.samples))
-        notes.extend(told)
-    if left_out and not parts and not stores:
-        raise left_out[0]
-    notes.extend(Note("warning", "file_left_out", f"left out: {e.what}", e.file) for e in left_out)
+    checked = _each(recognised, lambda seen: _checked(seen, options), left)
+    if left.errors and not checked and not stores:
+        raise left.errors[0]
+    notes.extend(note for one in checked for note in one.notes)
+    notes.extend(left.notes())
+    used_scores: set[str] = set().union(*(one.scores for one in checked))
     _refuse_unused("--scores", set(options.scores) - used_scores, seen_columns)
-    return _join(parts, stores, notes, options)
+    joined = _join([(one.frame, one.samples) for one in checked], stores, notes, options)
+    return replace(joined, formats=tuple(sorted(formats.items())))
+
+
+@dataclass(frozen=True, eq=False)
+class _Checked:
+    """One table in canonical columns, its cells checked."""
+
+    frame: pl.DataFrame
+    samples: bool
+    notes: tuple[Note, ...]
+    scores: frozenset[str]  # entries of the option that it used
+
+
+def _recognised(table: Table, options: Options) -> Recognised:
+    return recognise(_guess_types(table) if table.text else table, options.columns)
+
+
+def _checked(seen: Recognised, options: Options) -> _Checked:
+    seen, used = long(seen, options)
+    seen = with_scale(seen, options.need_scale, options.models)
+    frame, notes = validate(seen, options)
+    return _Checked(frame, seen.samples, notes, used)
+
+
+def _each(ones: list[A], do: Callable[[A], B], left: LeftOut) -> list[B]:
+    """``do`` for every table; those of bad files are left out."""
+    done = []
+    for one in ones:
+        try:
+            done.append(do(one))
+        except InputError as error:
+            name = one.table.name if isinstance(one, Recognised) else one.name
+            left.take(error, name)
+    return done
 
 
 def _as_list(paths: Any) -> list[Any]:
@@ -105,46 +154,117 @@ def _as_list(paths: Any) -> list[Any]:
     return given
 
 
+def _place(given: list[Any]) -> AbstractContextManager[str]:
+    """A folder for what is fetched, gone when all is read; none where nothing is."""
+    if not any(is_remote(one) for one in given):
+        return nullcontext("")
+    return tempfile.TemporaryDirectory(prefix="unmirage-", ignore_cleanup_errors=True)
+
+
+def _fetched(given: list[Any], folder: Path) -> tuple[list[Any], list[Note]]:
+    """What was given, with files from the network as Sources or Tables, and notes on them."""
+    done: list[Any] = []
+    notes: list[Note] = []
+    for i, one in enumerate(given):
+        if not is_remote(one):
+            done.append(one)
+            continue
+        place = remote(one)
+        if place.url.startswith("s3:"):
+            done.append(load_s3(place))
+            continue
+        (folder / str(i)).mkdir()
+        source, note = fetch(place, folder / str(i))
+        done.append(source)
+        notes.append(note)
+    return done, notes
+
+
 def _load_all(
-    given: list[Any], skip_bad: bool
-) -> tuple[list[Table], list[Records], list[Note], set[str]]:
-    """Tables, stores, notes, and the names of tables that were found in a folder, not named."""
-    tables: list[Table] = []
+    given: list[Any], skip_bad: bool, left: LeftOut, progress: Progress | None
+) -> tuple[list[Table], list[Records], list[Note], Counter[str]]:
+    """Tables, stores and notes of all that was given, and how many files of each format."""
+    frames = [one for one in given if not isinstance(one, (str, Path, Source, Table))]
+    alone = len(given) == 1
+    names = [FRAME_NAME if alone else f"(frame {i + 1})" for i in range(len(frames))]
+    tables = [from_frame(one, name) for one, name in zip(frames, names, strict=True)]
+    formats = Counter({"data frame": len(frames)} if frames else {})
+    elsewhere = [one for one in given if isinstance(one, Table)]
+    tables += elsewhere
+    formats.update({"s3": len(elsewhere)} if elsewhere else {})
+    groups = [find(Path(one)) for one in given if isinstance(one, (str, Path))]
+    fetched = [one for one in given if isinstance(one, Source)]
+    plain, logs, notes = _sorted([*groups, (fetched, [])], left)
     stores: list[Records] = []
+    with counted(progress, len(plain) + sum(map(len, logs.values()))):
+        for source in plain:
+            try:
+                if source.kind == "store":
+                    stores.append(read_store(source.path))
+                else:
+                    tables.append(load(source, skip_bad))
+                formats[source.kind] += 1
+            except InputError as error:
+                left.take(error, source.name)
+        for kind in FORMATS:
+            of_logs, told = _load_logs(kind, logs[kind.name], skip_bad, left, formats)
+            tables += of_logs
+            notes += told
+    if not tables and not stores:
+        raise left.errors[0] if left.errors else FileProblem("holds no table", file=str(given[0]))
+    return tables, stores, notes, formats
+
+
+def _sorted(
+    groups: list[tuple[list[Source], list[Note]]], left: LeftOut
+) -> tuple[list[Source], dict[str, list[Source]], list[Note]]:
+    """Plain tables and stores, logs by format, and notes; each file once."""
+    named = {absolute(s.path) for sources, _ in groups for s in sources if not s.found}
+    plain: list[Source] = []
+    logs: dict[str, list[Source]] = {f.name: [] for f in FORMATS}
     notes: list[Note] = []
     done: set[Path] = set()
-    in_folders: set[str] = set()
-    logs: dict[str, list[Source]] = {f.name: [] for f in FORMATS}
-    for one in given:
-        if not isinstance(one, (str, Path)):
-            name = FRAME_NAME if len(given) == 1 else f"(frame {len(tables) + 1})"
-            tables.append(from_frame(one, name))
-            continue
-        sources, more = find(Path(one))
-        notes.extend(more)
-        ours = {s: f.name for s in sources if (f := format_of(s))}
-        others = [s for s in sources if s.found and s not in ours and not looks_like_records(s)]
-        if others:
-            notes.append(unread([s.name for s in others]))
-        for source in [s for s in sources if s not in others]:
-            where = absolute(source.path)
-            if where in done:
-                continue  # named twice
-            done.add(where)
-            in_folders |= {source.name} if source.found else set()
-            if source in ours:
-                logs[ours[source]].append(source)
-            elif source.kind == "store":
-                stores.append(read_store(source.path))
-            else:
-                tables.append(load(source, skip_bad))
-    for kind in FORMATS:
-        of_logs, told = kind.load(logs[kind.name], skip_bad)
-        tables += of_logs
+    for sources, told in groups:
         notes += told
-    if not tables and not stores:
-        raise FileProblem("holds no table", file=str(given[0]))
-    return tables, stores, notes, in_folders
+        left.found |= {s.name for s in sources if s.found and absolute(s.path) not in named}
+        others = []
+        for source, kind in _kinds(sources, left):
+            if kind is None and source.found and not looks_like_records(source):
+                others.append(source.name)
+            elif (where := absolute(source.path)) not in done:  # else named twice
+                done.add(where)
+                (plain if kind is None else logs[kind.name]).append(source)
+        if others:
+            notes.append(unread(others))
+    return plain, logs, notes
+
+
+def _kinds(sources: list[Source], left: LeftOut) -> Iterator[tuple[Source, Format | None]]:
+    """Each file that can be opened, with the format that claims it."""
+    for source in sources:
+        try:
+            kind = format_of(source)
+            if kind is None and source.found:
+                looks_like_records(source)
+        except InputError as error:
+            left.take(error, source.name)
+        else:
+            yield source, kind
+
+
+def _load_logs(
+    kind: Format, sources: list[Source], skip_bad: bool, left: LeftOut, formats: Counter[str]
+) -> Loaded:
+    """The tables of one format; again without a file that turns out to be bad."""
+    while sources:
+        try:
+            tables, notes = kind.load(sources, skip_bad)
+        except InputError as error:
+            sources = left.of_many(error, sources)
+        else:
+            formats[kind.name] = len(sources)
+            return tables, notes
+    return [], []
 
 
 def _guess_types(table: Table) -> Table:
@@ -193,9 +313,14 @@ def _join(
     _refuse_unknown_percent(options.percent, [f for f, _ in parts])
     for fresh in ([f for f, s in parts if s], [f for f, s in parts if not s]):
         notes.extend(shots_disagree(unify(fresh)) if fresh else [])
+    whole = [
+        complete(unify(group), known) for group, known in ((samples, True), (aggregates, False))
+    ]
+    whole, found = with_families(whole, options.models)
+    notes.extend(found)
     both = []
-    for group, known in ((samples, True), (aggregates, False)):
-        frame, found = drop_identical(complete(unify(group), known))
+    for frame in whole:
+        frame, found = drop_identical(frame)
         notes.extend(found)
         both.append(frame)
     both[0], found = check_items(both[0], options.skip_bad)

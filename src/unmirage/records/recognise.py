@@ -151,7 +151,8 @@ def _claim(name: str, samples: bool) -> tuple[str, float] | None:
     """(canonical, multiplier) that a column name asks for."""
     known = CANONICAL_SAMPLES if samples else CANONICAL_AGGREGATES
     if name in known:
-        return None if name in PROVENANCE else (name, 1.0)
+        # where a size came from stays true when records are read again; file and row do not
+        return None if name in PROVENANCE and name != "scale_source" else (name, 1.0)
     index = _index(samples)
     if canonical := index.get(squeeze(name)):
         return canonical, 1.0

@@ -87,7 +87,7 @@ def _find_in_folder(folder: Path) -> tuple[list[Source], list[Note]]:
     others: list[str] = []
     for path in _walk(folder):
         if path.is_dir():
-            sources.append(Source(path, str(path), "store"))
+            sources.append(Source(path, str(path), "store", found=path != folder))
             continue
         kind = kind_of(path)
         if kind is None or not path.is_file():

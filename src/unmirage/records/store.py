@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
-from unmirage.errors import FileProblem
+from unmirage.errors import FileProblem, OptionError
 from unmirage.records.columns import CANONICAL_AGGREGATES, CANONICAL_SAMPLES
 from unmirage.records.sniff import MANIFEST
 from unmirage.records.table import guard
@@ -79,10 +79,43 @@ def write_store(records: Records, path: str | Path) -> None:
         _sweep(folder, keep=set(files.values()))
 
 
+def write_parquet(records: Records, path: str | Path) -> None:
+    """Writes records of one kind as one Parquet file, whole or not at all; notes are not kept.
+
+    Raises:
+        OptionError: there are both answers and scores without items.
+        FileProblem: the place cannot be written.
+
+    >>> import tempfile
+    >>> from unmirage.records import read
+    >>> found = read(pl.DataFrame({"params": [1e6, 1e9], "score": [0.1, 0.6]}))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_parquet(found, folder + "/all.parquet")
+    ...     read(folder + "/all.parquet").aggregates["score"].to_list()
+    [0.1, 0.6]
+    """
+    target, name = Path(path), str(path)
+    frames = [f for f in (records.samples, records.aggregates) if f.height]
+    if len(frames) != 1:
+        what = f"{name}: one Parquet file holds answers or scores without items, not both"
+        raise OptionError(what, mend="name a folder: a store holds both")
+    frame = frames[0].select(s for s in frames[0].get_columns() if s.null_count() < len(s))
+    with guard(name):
+        if target.is_dir():
+            raise FileProblem(
+                "is a folder", file=name, mend="name a file, or a folder without .parquet"
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _put(frame, target)
+
+
 def _put(frame: pl.DataFrame, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    frame.write_parquet(temporary, metadata={_METADATA: str(VERSION)})
-    os.replace(temporary, path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+    try:
+        frame.write_parquet(temporary, metadata={_METADATA: str(VERSION)})
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _sweep(folder: Path, keep: set[str]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from unmirage.errors import FileProblem, UnmirageError, ValueProblem
+from unmirage.records.models import NONE, OwnModels
 from unmirage.types import Note
 
 
@@ -23,6 +24,7 @@ class Options:
     percent: Sequence[str] = ()
     skip_bad: bool = False
     need_scale: bool = True
+    models: OwnModels = NONE  # sizes that the caller gave
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -21,6 +22,7 @@ from unmirage.records.jsonlines import (
     series,
     to_frame,
 )
+from unmirage.records.progress import opened
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table, csv_line_finder, guard
 from unmirage.types import Note
@@ -36,6 +38,7 @@ def load(source: Source, skip_bad: bool = False) -> Table:
         FileProblem: the file is empty, has no rows, is truncated or not of its kind.
     """
     with guard(source.name):
+        opened(source.name)
         _refuse_strange(source)
         if source.kind in ("csv", "tsv"):
             table = _csv(source)
@@ -79,6 +82,13 @@ def _table(name: str, stem: str, frame: pl.DataFrame, notes: tuple[Note, ...] = 
     return Table(name, stem, frame, numbers, notes)
 
 
+def table_of(name: str, stem: str, frame: pl.DataFrame, *, text: bool = False) -> Table:
+    """A frame that was read elsewhere as a Table; ``text``: types are still to be guessed."""
+    if frame.height == 0 or frame.width == 0:
+        raise FileProblem("holds no rows", file=name)
+    return replace(_table(name, stem, plain(frame)), text=text)
+
+
 def _refuse_strange(source: Source) -> None:
     if source.path.stat().st_size == 0:
         raise FileProblem("is empty", file=source.name)
@@ -90,6 +100,7 @@ def _refuse_strange(source: Source) -> None:
 
 def open_source(source: Source) -> BinaryIO:
     """The bytes of a file, unpacked."""
+    opened(source.name)
     if source.zipped:
         return cast(BinaryIO, gzip.open(source.path, "rb"))
     return source.path.open("rb")

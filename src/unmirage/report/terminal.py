@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich import box
@@ -215,7 +215,12 @@ def _refusals(refused: list[View]) -> Iterable[RenderableType]:
 
 def _notes(audit: View) -> Iterable[RenderableType]:
     own = [n for j in audit["audits"] for n in j["notes"]]
-    groups = by_code([*audit["notes"], *own])
+    return note_lines([*audit["notes"], *own])
+
+
+def note_lines(notes: Sequence[View]) -> Iterable[RenderableType]:
+    """A line for each kind of note."""
+    groups = by_code(notes)
     if not groups:
         return
     yield Text()

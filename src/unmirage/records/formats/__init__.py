@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from unmirage.records.formats import lm_eval
+from unmirage.records.formats import (
+    bbh,
+    bigbench,
+    completions,
+    every_eval_ever,
+    lighteval,
+    llm_foundry,
+    lm_eval,
+    lm_eval_v0,
+)
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table
 from unmirage.types import Note
@@ -25,7 +34,16 @@ class Format:
     load: Callable[[Iterable[Source], bool], Loaded]  # all sources it claimed, skip_bad
 
 
-FORMATS: tuple[Format, ...] = (Format("lm-evaluation-harness 0.4", lm_eval.is_log, lm_eval.load),)
+FORMATS: tuple[Format, ...] = (
+    Format("lm-evaluation-harness 0.4", lm_eval.is_log, lm_eval.load),
+    Format("lm-evaluation-harness 0.3", lm_eval_v0.is_log, lm_eval_v0.load),
+    Format("llm-foundry", llm_foundry.is_log, llm_foundry.load),
+    Format("BIG-bench", bigbench.is_log, bigbench.load),
+    Format("BIG-Bench Hard outputs", bbh.is_log, bbh.load),
+    Format("lighteval", lighteval.is_log, lighteval.load),
+    Format("every-eval-ever", every_eval_ever.is_log, every_eval_ever.load),
+    Format("completions", completions.is_log, completions.load),
+)
 
 
 def format_of(source: Source) -> Format | None:

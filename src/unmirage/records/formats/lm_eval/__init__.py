@@ -90,11 +90,11 @@ def _aggregates(
     last = {one.key: one for one in sorted(found, key=lambda one: one.age)}
     text = "scores of older runs of the same model and task in one folder left out"
     tables = []
-    for source, run in results:
+    for source, _ in results:
         own = [one for one in found if one.source is source]
         kept = [one for one in own if last[one.key] is one]
         if len(kept) < len(own):
             notes.append(Note("warning", "older_run", text, source.name, len(own) - len(kept)))
         if rows := [row for one in kept for row in one.rows]:
-            tables.append(table(source, run, {}, rows, range(1, len(rows) + 1), ()))
+            tables.append(table(source, {}, rows, range(1, len(rows) + 1), ()))
     return tables, notes

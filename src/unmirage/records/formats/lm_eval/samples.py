@@ -11,11 +11,10 @@ import polars as pl
 
 from unmirage.errors import FileProblem, ValueProblem
 from unmirage.records.formats.lm_eval.files import Log
-from unmirage.records.formats.lm_eval.results import Run, TaskFacts, identity
+from unmirage.records.formats.lm_eval.results import TaskFacts, identity
 from unmirage.records.formats.lm_eval.rows import BadCell, Item, item_of
 from unmirage.records.formats.made import made_table
 from unmirage.records.jsonlines import read_lines
-from unmirage.records.scale import size_in
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table, guard, show, value_problem
 from unmirage.records.tables import open_source
@@ -66,7 +65,7 @@ def read_part(log: Log, skip_bad: bool) -> Part:
     head = identity(log.run, log.task)
     return Part(
         log.task.name,
-        table(log.source, log.run, head, rows, numbers, notes),
+        table(log.source, head, rows, numbers, notes),
         _verdicts(log.task.name, [item for _, item in items]),
     )
 
@@ -224,17 +223,11 @@ def _rows_of(
 
 def table(
     source: Source,
-    run: Run,
     head: Mapping[str, Any],
     rows: Sequence[Mapping[str, Any]],
     numbers: Sequence[int],
     notes: Sequence[Note],
 ) -> Table:
-    """Rows as a table; the size of a model whose results do not say it is read off its name."""
-    size = size_in(run.model) if run.params is None else None
-    if size is not None:
-        text = "the results do not say how large the model is: read off its name"
-        notes = (*notes, Note("warning", "params_from_names", text, source.name, 1))
-        head = {**head, "params": size}
+    """Rows as a table."""
     line = int if source.kind == "jsonl" else None  # a row's number is that of its line
     return made_table(source, head, rows, numbers, notes, line=line, scale_mend=_NO_SIZE)

@@ -1,0 +1,105 @@
+"""``unmirage read``: what is there, and one store or Parquet file of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from unmirage.cli.shared import (
+    DEBUG,
+    MODELS,
+    NOTHING,
+    PERCENT,
+    QUIET,
+    READ_COLUMNS,
+    READ_SCORES,
+    SKIP_BAD,
+    STRICT,
+    Many,
+    errors,
+    input_files,
+    make_console,
+    pairs,
+    progress_bar,
+    refuse_inputs,
+    say,
+    split_commas,
+)
+from unmirage.errors import OptionError
+
+if TYPE_CHECKING:
+    from unmirage.types import Records
+
+
+def read(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH", help="Files, folders of logs or tables, stores."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="PATH", help="Write all records: one .parquet, or a folder."
+        ),
+    ] = None,
+    models: Annotated[Path | None, MODELS] = None,
+    columns: Annotated[Many, READ_COLUMNS] = None,
+    scores: Annotated[Many, READ_SCORES] = None,
+    percent: Annotated[Many, PERCENT] = None,
+    skip_bad: Annotated[bool, SKIP_BAD] = False,
+    strict: Annotated[bool, STRICT] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 where there is a warning (for CI).")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Show every row of the tables.")] = False,
+    quiet: Annotated[bool, QUIET] = False,
+    debug: Annotated[bool, DEBUG] = False,
+) -> None:
+    """Show what files and logs hold, and write it as one store or Parquet file."""
+    with errors(debug):
+        from unmirage import records as library
+        from unmirage.overview import overview
+        from unmirage.report import overview as shown
+
+        refuse_inputs([out], paths)
+        with progress_bar("reading", quiet) as progress:
+            found: Records = library.read(
+                list(paths),
+                columns=pairs(columns, "--columns", split=True),
+                scores=split_commas(scores),
+                percent=list(percent or ()),
+                skip_bad=skip_bad,
+                models=models,
+                strict=strict,
+                need_scale=False,
+                progress=progress,
+            )
+        seen = overview(found)
+        if out is not None:
+            refuse_inputs([out], input_files(found))
+            _write(found, out)
+        if json:
+            typer.echo(shown.to_json(seen), nl=False)
+        elif not quiet:
+            shown.show(seen, make_console(), every=every)
+        if out is not None:
+            say(quiet, f"wrote {out}")
+        if check and seen.warnings:
+            say(quiet, f"{seen.warnings} warnings (--check)")
+            raise typer.Exit(NOTHING)
+
+
+def _write(records: Records, out: Path) -> None:
+    """A store in a folder, or one Parquet file where the records are of one kind."""
+    from unmirage.records import write_parquet, write_store
+
+    if out.suffix.lower() in (".parquet", ".pq"):
+        write_parquet(records, out)
+    elif out.suffix and not out.is_dir():
+        mend = "end the name in .parquet for one file, or name a folder"
+        raise OptionError(f"--out {out}: {out.suffix} is not written", mend=mend)
+    else:
+        write_store(records, out)
