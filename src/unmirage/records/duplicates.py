@@ -30,6 +30,10 @@ _SHOT_TOKEN = re.compile(
 _NAMING = re.compile(r"path|dir|folder|file|source|name|config|run|variant", re.IGNORECASE)
 
 
+_LONG = ("prompt", "output")
+_PLACE = "\0place"
+
+
 def is_origin(column: str) -> bool:
     """Whether a column only says where a row came from."""
     return column in PROVENANCE or squeeze(column) in ORIGIN
@@ -40,12 +44,21 @@ def drop_identical(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Note]]:
     said = [c for c in frame.columns if not is_origin(c) and frame[c].null_count() < frame.height]
     if not said:
         return frame, []
-    kept = frame.unique(subset=said, keep="first", maintain_order=True)
-    count = frame.height - kept.height
+    # long texts and lists are compared only in rows that are alike in all else: laying them side by
+    # side needs as much memory again as they take
+    short = [c for c in said if c not in _LONG and not isinstance(frame[c].dtype, pl.List)]
+    alike = frame.select(short).is_duplicated() if short else pl.Series([True] * frame.height)
+    if not alike.any():
+        return frame, []
+    rows = frame.with_row_index(_PLACE).filter(alike)
+    kept = rows.unique(subset=said, keep="first", maintain_order=True)
+    count = rows.height - kept.height
     if not count:
         return frame, []
+    gone = rows[_PLACE].filter(~rows[_PLACE].is_in(kept[_PLACE].implode()))
+    keep = ~pl.int_range(frame.height, dtype=pl.UInt32, eager=True).is_in(gone.implode())
     message = "rows that repeat an earlier row in every column but their origin left out"
-    return kept, [Note("info", "identical_rows", message, count=count)]
+    return frame.filter(keep), [Note("info", "identical_rows", message, count=count)]
 
 
 def item_key(frame: pl.DataFrame) -> list[str]:

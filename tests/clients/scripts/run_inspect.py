@@ -116,6 +116,7 @@ def main(form: str, asked_for: str, *models_and_logs: str) -> None:
         max_connections=1,
         max_tokens=config.get("max_tokens", 8),
         display="none",
+        log_realtime=False,  # else each event is written to a database
     )
     bad = [
         log.error.message if log.error else log.status for log in done if log.status != "success"

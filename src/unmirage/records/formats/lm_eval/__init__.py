@@ -22,15 +22,18 @@ from unmirage.records.formats.lm_eval.files import (
     newest,
     split_name,
 )
+from unmirage.records.formats.lm_eval.gathered import Prompts
 from unmirage.records.formats.lm_eval.results import Run, part, scores, task_facts
 from unmirage.records.formats.lm_eval.samples import (
+    NO_SIZE,
     agreement_notes,
     compare,
     not_finite,
     read_part,
     settled,
-    table,
+    with_prompts,
 )
+from unmirage.records.formats.made import made_table
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table
 from unmirage.types import Note
@@ -49,10 +52,12 @@ def load(sources: Iterable[Source], skip_bad: bool = False) -> tuple[list[Table]
     sources, runs = list(sources), Runs(skip_bad)
     logs = [log_of(s, runs) for s in sources if s.kind == "jsonl"]
     kept, notes = newest(logs)
-    parts = [read_part(log, skip_bad) for log in kept]
+    prompts = {log.task.name: Prompts() for log in kept}
+    parts = [read_part(log, skip_bad, prompts[log.task.name]) for log in kept]
     agreed = compare(parts)
     notes += agreement_notes(agreed)
-    tables = [settled(part, agreed) for part in parts]
+    texts = {task: one.texts() for task, one in prompts.items()}
+    tables = [settled(with_prompts(one, texts[one.task]), agreed) for one in parts]
     results = [(s, run) for s in sources if s.kind == "json" and (run := runs.of_file(s.path))]
     more, told = _aggregates(results, {log.key for log in logs})
     text = "results that are not JSON left out"
@@ -96,5 +101,5 @@ def _aggregates(
         if len(kept) < len(own):
             notes.append(Note("warning", "older_run", text, source.name, len(own) - len(kept)))
         if rows := [row for one in kept for row in one.rows]:
-            tables.append(table(source, {}, rows, range(1, len(rows) + 1), ()))
+            tables.append(made_table(source, {}, rows, range(1, len(rows) + 1), scale_mend=NO_SIZE))
     return tables, notes

@@ -50,14 +50,13 @@ def real(value: Any) -> float | None:
     >>> real("-1.5"), real("True"), real("N/A"), real([0.5])
     (-1.5, 1.0, None, None)
     """
+    if type(value) is float:
+        return value
     if isinstance(value, str):
-        word = value.strip()
-        if word in ("True", "False"):
-            return float(word == "True")
         try:
-            return float(word) if "_" not in word else None
+            return float(value) if "_" not in value else None
         except ValueError:
-            return None
+            return {"True": 1.0, "False": 0.0}.get(value.strip())
     if not isinstance(value, (bool, int, float)):
         return None
     try:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 from unmirage.records.cells import whole_list
 from unmirage.records.formats.lm_eval.results import TaskFacts, real, whole
@@ -31,15 +33,18 @@ class BadCell(ValueError):
         self.column, self.value = column, value
 
 
-@dataclass(frozen=True)
-class Item:
+#: the harness' own score of right and wrong, by output type
+_RIGHT = {"generate_until": "exact_match", "multiple_choice": "acc"}
+
+
+class Item(msgspec.Struct, frozen=True):
     """One document under one filter."""
 
     doc_id: Any
     name: str  # doc_hash, else doc_id
     filter: str | None
     fields: Fields  # canonical sample columns
-    scores: Mapping[str, float] = field(default_factory=dict)  # the harness' own
+    scores: dict[str, float] = {}  # the harness' own
     lost: int = 0  # its scores that are NaN or infinite
     more: int = 0  # further answers to the same prompt
     ours: float | None = None  # right (1) or wrong (0) by this package's rule
@@ -58,27 +63,28 @@ def item_of(row: Mapping[str, Any], task: TaskFacts) -> Item:
         raise BadCell("doc_id", "is empty")
     arguments, answers = _arguments(row), _answers(row)
     values = _values(row, task)
-    scores = {m: v for m, v in values.items() if math.isfinite(v)}
+    finite = all(map(math.isfinite, values.values()))
+    scores = values if finite else {m: v for m, v in values.items() if math.isfinite(v)}
+    lost = len(values) - len(scores)
     kind = task.kind if task.kind in _READERS else guess_kind(arguments, answers)
     fields = _READERS[kind](row, arguments, answers, task, scores)
-    lost = len(values) - len(scores)
     value = fields.get("score")
     if value is not None and not math.isfinite(value):
         fields["score"], lost = None, lost + 1
     if "metric" in fields:
         scores.pop(fields["metric"], None)
     kept = row.get("filter")
-    right = {"generate_until": "exact_match", "multiple_choice": "acc"}.get(kind, "")
+    fields["prompt"] = _prompt(arguments)
     return Item(
         doc_id,
         str(name),
         kept if isinstance(kept, str) and kept else None,
-        {"prompt": _prompt(arguments), **fields},
+        fields,
         scores,
         lost,
         _further(answers) if kind == "generate_until" else 0,
         _ours(kind, fields),
-        scores.get(right),
+        scores.get(_RIGHT.get(kind, "")),
     )
 
 
@@ -89,14 +95,20 @@ def _arguments(row: Mapping[str, Any]) -> list[list[Any]]:
     """The arguments of each request: ``gen_args_0: {arg_0, arg_1}`` or, once, plain lists."""
     given = row.get("arguments")
     if isinstance(given, dict):
-        given = [given[k] for k in sorted(given, key=lambda k: (len(k), k))]
+        given = [given[k] for k in _in_order(tuple(given))]
     requests = given if isinstance(given, list) else []
     return [
-        [r[k] for k in sorted(r, key=lambda k: (len(k), k))]
+        [r[k] for k in _in_order(tuple(r))]
         if isinstance(r, dict)
         else (r if isinstance(r, list) else [r])
         for r in requests
     ]
+
+
+@lru_cache(maxsize=1000)
+def _in_order(keys: tuple[str, ...]) -> list[str]:
+    """``arg_10`` after ``arg_9``."""
+    return sorted(keys, key=lambda k: (len(k), k))
 
 
 def _answers(row: Mapping[str, Any]) -> list[Any]:
@@ -118,8 +130,13 @@ def _values(row: Mapping[str, Any], task: TaskFacts) -> dict[str, float]:
     """The harness' scores of this item; what is no number, or no share of a mean, is none."""
     named = row.get("metrics")
     names = named if isinstance(named, list) else [k for k in row if k not in _OWN]
-    pairs = ((n, real(row.get(n))) for n in names if isinstance(n, str) and n not in task.no_means)
-    return {n: v for n, v in pairs if v is not None}
+    found = {}
+    for name in names:
+        if isinstance(name, str) and name not in task.no_means:
+            value = real(row.get(name))
+            if value is not None:
+                found[name] = value
+    return found
 
 
 def guess_kind(arguments: list[list[Any]], answers: list[Any]) -> str:
@@ -218,7 +235,7 @@ def _loglik(answer: Any) -> float:
 def _unconditional(arguments: list[list[Any]]) -> int:
     """For ``acc_mutual_info`` each choice is asked again without a prompt: how many come before."""
     half, odd = divmod(len(arguments), 2)
-    if odd or not half:
+    if odd or not half or not arguments[-1] or arguments[-1][0] != "":
         return 0
     empty = [bool(a) and a[0] == "" for a in arguments]
     return half if all(empty[half:]) and not any(empty[:half]) else 0

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import polars as pl
 
 from unmirage.errors import FileProblem, ValueProblem
 from unmirage.records.formats.lm_eval.files import Log
-from unmirage.records.formats.lm_eval.results import TaskFacts, identity
-from unmirage.records.formats.lm_eval.rows import BadCell, Item, item_of
-from unmirage.records.formats.made import made_table
+from unmirage.records.formats.lm_eval.gathered import Gathered, Prompts, counted, named_filters
+from unmirage.records.formats.lm_eval.results import identity
+from unmirage.records.formats.lm_eval.rows import BadCell, item_of
+from unmirage.records.formats.made import framed
 from unmirage.records.jsonlines import read_lines
-from unmirage.records.sniff import Source
 from unmirage.records.table import Table, guard, show, value_problem
 from unmirage.records.tables import open_source
 from unmirage.types import Note
@@ -24,7 +23,7 @@ Cell = tuple[str, str | None]  # task, filter
 #: the columns that say which answer is right
 RIGHT = ("targets", "target_index", "choice_credit")
 _MEND = "repair or remove the line, or leave such lines out with skip_bad (--skip-bad)"
-_NO_SIZE = (
+NO_SIZE = (
     "keep the results_<date>.json of the run beside its samples, or name the folder after a "
     "model whose name states its size (pythia-160m)"
 )
@@ -35,51 +34,51 @@ class Part:
     """What one file of samples holds."""
 
     task: str
-    table: Table
+    table: Table  # its prompts are places in the list of all
     verdicts: Mapping[Cell, Counter[str]]  # how the harness' verdicts compare with ours
 
 
-def read_part(log: Log, skip_bad: bool) -> Part:
-    """The items of one file.
+def read_part(log: Log, skip_bad: bool, prompts: Prompts) -> Part:
+    """The items of one file; ``prompts`` grow.
 
     Raises:
         FileProblem: a line that is no JSON object (skip_bad: left out and counted).
         ValueProblem: a cell that cannot be read (skip_bad: as above).
     """
     notes: list[Note] = []
-    items: list[tuple[int, Item]] = []
-    bad, name = 0, log.source.name
+    found, bad, name = Gathered(prompts), 0, log.source.name
     with guard(name), open_source(log.source) as stream:
         for number, row in read_lines(stream, name, skip_bad, notes):
             try:
-                items.append((number, item_of(row, log.task)))
+                found.add(number, item_of(row, log.task))
             except BadCell as e:
                 if not skip_bad:
                     raise _problem(log, number, e) from e
                 bad += 1
-    if not items:
+    if not found.numbers:
         raise FileProblem("holds no item that can be read", file=name)
-    items = _with_filters(items, log.task)
-    rows, numbers = _rows_of(items, log.task)
-    notes = [*log.notes, *notes, *_left_out(name, bad, [item for _, item in items])]
+    found.filters = named_filters(found.filters, found.documents, log.task)
+    frame, numbers = found.frame(log.task)
+    notes = [*log.notes, *notes, *_left_out(name, bad, found)]
     head = identity(log.run, log.task)
+    line = int if log.source.kind == "jsonl" else None  # a row's number is that of its line
+    verdicts = counted(found.filters, found.verdicts)
     return Part(
         log.task.name,
-        table(log.source, head, rows, numbers, notes),
-        _verdicts(log.task.name, [item for _, item in items]),
+        framed(log.source, head, frame, numbers, notes, line=line, scale_mend=NO_SIZE),
+        {(log.task.name, kept): count for kept, count in verdicts.items()},
     )
 
 
-def _left_out(name: str, bad: int, items: list[Item]) -> list[Note]:
+def _left_out(name: str, bad: int, found: Gathered) -> list[Note]:
     notes = []
-    lost, more = sum(i.lost for i in items), sum(i.more for i in items)
     if bad:
         notes.append(Note("warning", "bad_rows", "items that cannot be read left out", name, bad))
-    if lost:
-        notes.append(not_finite(name, lost))
-    if more:
+    if found.lost:
+        notes.append(not_finite(name, found.lost))
+    if found.more:
         text = "further answers to the same prompt left out: the first is read"
-        notes.append(Note("info", "further_answers", text, name, more))
+        notes.append(Note("info", "further_answers", text, name, found.more))
     return notes
 
 
@@ -93,23 +92,6 @@ def _problem(log: Log, number: int, bad: BadCell) -> ValueProblem:
     table = Table(log.source.name, log.source.stem, pl.DataFrame(), pl.Series(), line=int)
     what = str(bad) + (f": {show(bad.value)}" if bad.value is not None else "")
     return value_problem(table, what, row=number, column=bad.column, mend=_MEND)
-
-
-def _with_filters(items: list[tuple[int, Item]], task: TaskFacts) -> list[tuple[int, Item]]:
-    """Older versions do not write the filter: each document then stands there once a filter."""
-    times = Counter(str(item.doc_id) for _, item in items)
-    count = max(times.values())
-    if any(item.filter is not None for _, item in items) or set(times.values()) != {count}:
-        return items
-    named = task.filters if len(task.filters) == count else ("none",) if count == 1 else ()
-    seen: Counter[str] = Counter()
-    out = []
-    for number, item in items:
-        place = seen[str(item.doc_id)]
-        seen[str(item.doc_id)] += 1
-        label = named[place] if named else f"filter {place + 1}"
-        out.append((number, replace(item, filter=label)))
-    return out
 
 
 # ---------------------------------------------------------------- our rules and theirs
@@ -127,19 +109,6 @@ class Agreement:
     def holds(self) -> bool:
         """Whether most answers that either counts right are right by both."""
         return 2 * self.both >= self.both + self.ours + self.theirs
-
-
-def _verdicts(task: str, items: list[Item]) -> dict[Cell, Counter[str]]:
-    found: dict[Cell, Counter[str]] = {}
-    for item in items:
-        if item.ours is None or item.theirs is None:
-            continue
-        count = found.setdefault((task, item.filter), Counter())
-        if abs(item.ours - item.theirs) >= 1e-6:
-            count["ours" if item.ours > item.theirs else "theirs"] += 1
-        elif item.ours > 0:
-            count["both"] += 1
-    return found
 
 
 def compare(parts: Iterable[Part]) -> dict[Cell, Agreement]:
@@ -171,6 +140,15 @@ def agreement_notes(found: Mapping[Cell, Agreement]) -> list[Note]:
 # ---------------------------------------------------------------- frames
 
 
+def with_prompts(part: Part, texts: pl.Series) -> Part:
+    """The same with its prompts out of the list of all."""
+    frame = part.table.frame
+    if "prompt" not in frame.columns:
+        return part
+    frame = frame.with_columns(texts.gather(frame["prompt"]).alias("prompt"))
+    return replace(part, table=replace(part.table, frame=frame))
+
+
 def settled(part: Part, agreed: Mapping[Cell, Agreement]) -> Table:
     """The table of one file. Where our rule is not the harness' (its target may be a whole worked
     solution), it would be another metric under the same name: the targets are left out."""
@@ -184,50 +162,3 @@ def settled(part: Part, agreed: Mapping[Cell, Agreement]) -> Table:
         here = here.fill_null(None in other)
     frame = part.table.frame.with_columns(pl.when(~here).then(pl.col(c)).alias(c) for c in columns)
     return replace(part.table, frame=frame)
-
-
-def _names(items: list[Item]) -> list[str]:
-    """A name for each item: two documents of one text are two items."""
-    documents: dict[str, set[str]] = {}
-    for item in items:
-        documents.setdefault(item.name, set()).add(str(item.doc_id))
-    places = {
-        name: {doc: i for i, doc in enumerate(sorted(docs, key=lambda d: (len(d), d)))}
-        for name, docs in documents.items()
-        if len(docs) > 1
-    }
-
-    def label(item: Item) -> str:
-        place = places.get(item.name, {}).get(str(item.doc_id), 0)
-        return f"{item.name}#{place + 1}" if place else item.name
-
-    return [label(item) for item in items]
-
-
-def _rows_of(
-    items: list[tuple[int, Item]], task: TaskFacts
-) -> tuple[list[Mapping[str, Any]], list[int]]:
-    """One row for each answer and one for each reported score, with their line numbers."""
-    rows: list[Mapping[str, Any]] = []
-    numbers: list[int] = []
-    for (number, item), label in zip(items, _names([i for _, i in items]), strict=True):
-        same = {"item": label, "filter": item.filter}
-        rows.append({**same, **item.fields})
-        rows += (
-            {**same, "metric": m, "score": v, "higher_is_better": task.higher.get(m)}
-            for m, v in item.scores.items()
-        )
-        numbers += [number] * (1 + len(item.scores))
-    return rows, numbers
-
-
-def table(
-    source: Source,
-    head: Mapping[str, Any],
-    rows: Sequence[Mapping[str, Any]],
-    numbers: Sequence[int],
-    notes: Sequence[Note],
-) -> Table:
-    """Rows as a table."""
-    line = int if source.kind == "jsonl" else None  # a row's number is that of its line
-    return made_table(source, head, rows, numbers, notes, line=line, scale_mend=_NO_SIZE)

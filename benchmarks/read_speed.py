@@ -1,0 +1,154 @@
+"""MB/s and peak memory of reading a folder of lm-evaluation-harness logs, and where the time goes.
+
+    python benchmarks/read_speed.py --megabytes 2000 --profile
+
+Made here: eight models on three tasks as the harness writes them with ``--log_samples``, each task
+a third of the bytes: five-shot worked answers under two filters (lines of 5 kB), five-shot questions
+with four choices (11 kB), and short endings without examples (3 kB). Wanted: 150 MB/s on 2 cores,
+peak memory below 1.5 GB, and JSON decoding, not our Python, as what takes the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import hashlib
+import json
+import math
+import multiprocessing
+import pstats
+import random
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+MODELS = ("70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b")
+DATE = "2026-01-21T03-44-18.458309"
+_WORDS = random.Random(0)
+VOCABULARY = ["".join(_WORDS.choices("etaoinshrdlu", k=_WORDS.randint(2, 9))) for _ in range(2000)]
+
+
+def text(rng: random.Random, size: int) -> str:
+    """About so many characters of words, with the marks and lines of a prompt."""
+    words = rng.choices(VOCABULARY, k=max(1, size // 7))
+    return ". ".join(" ".join(words[i : i + 12]) for i in range(0, len(words), 12)) + "\n"
+
+
+def hashed(value: str) -> str:
+    return hashlib.sha256(value.encode()).hexdigest()
+
+
+def line(
+    i: int, doc: Any, target: str, calls: list[Any], resps: Any, kept: str, **scores: Any
+) -> str:
+    names = {f"gen_args_{k}": {f"arg_{j}": a for j, a in enumerate(c)} for k, c in enumerate(calls)}
+    row = {
+        "doc_id": i, "doc": doc, "target": target, "arguments": names,
+        "resps": [[r] for r in resps], "filtered_resps": resps, "filter": kept,
+        "metrics": list(scores), "doc_hash": hashed(json.dumps(doc)),
+        "prompt_hash": hashed(calls[0][0]), "target_hash": hashed(target), **scores,
+    }  # fmt: skip
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def worked(i: int, rng: random.Random, model: random.Random) -> Iterator[str]:
+    """A worked answer under two filters."""
+    doc = {"question": text(rng, 250), "answer": text(rng, 300)}
+    prompt = text(rng, 3500) + f"Question: {doc['question']}Answer:"
+    answer, said = str(rng.randrange(1000)), text(model, 500) + "#### "
+    call = [prompt, {"until": ["Question:", "</s>"], "do_sample": False, "temperature": 0.0}]
+    for kept in ("strict-match", "flexible-extract"):
+        got = answer if model.random() < 0.4 else str(model.randrange(1000))
+        row = line(i, doc, answer, [call], [said + got], kept, exact_match=float(got == answer))
+        yield row.replace(
+            json.dumps([said + got], ensure_ascii=False) + ', "filter"', f'["{got}"], "filter"'
+        )
+
+
+def chosen(i: int, rng: random.Random, model: random.Random, size: int) -> Iterator[str]:
+    """Four choices with their log-likelihoods after one prompt."""
+    choices = [text(rng, 40 if size > 1000 else 90) for _ in range(4)]
+    doc = {"question": text(rng, 200), "choices": choices, "answer": rng.randrange(4)}
+    prompt = text(rng, size) + doc["question"]
+    logs = [round(-20 * model.random(), 6) for _ in choices]
+    weights = [math.exp(v - max(logs)) for v in logs]
+    top = float(logs.index(max(logs)) == doc["answer"])
+    shares = " ".join(f"{w / sum(weights):.8e}" for w in weights)
+    calls = [[prompt, f" {c}"] for c in choices]
+    yield line(
+        i, doc, str(doc["answer"]), calls, [[str(v), "False"] for v in logs], "none",
+        acc=top, acc_norm=top, brier_score=[doc["answer"], f"[{shares}]"],
+    )  # fmt: skip
+
+
+def make(folder: Path, megabytes: float) -> int:
+    """The logs; returns their bytes."""
+    each, total = megabytes * 1e6 / len(MODELS) / 3, 0
+    tasks = {"worked": "generate_until", "exam": "multiple_choice", "endings": "multiple_choice"}
+    for m, size in enumerate(MODELS):
+        here = folder / f"family__family-{size}"
+        here.mkdir(parents=True)
+        configs = {t: {"task": t, "output_type": kind} for t, kind in tasks.items()}
+        results = {
+            "results": {t: {"alias": t} for t in tasks}, "configs": configs,
+            "n-shot": {"worked": 5, "exam": 5, "endings": 0},
+            "config": {"model_args": f"pretrained=family/family-{size}"},
+        }  # fmt: skip
+        (here / f"results_{DATE}.json").write_text(json.dumps(results))
+        for task in tasks:
+            rng, model, done = random.Random(task), random.Random(f"{m} {task}"), 0
+            with (here / f"samples_{task}_{DATE}.jsonl").open("w", encoding="utf-8") as f:
+                for i in range(10**9):
+                    if done >= each:
+                        break
+                    if task == "worked":
+                        rows = worked(i, rng, model)
+                    else:
+                        rows = chosen(i, rng, model, 2500 if task == "exam" else 50)
+                    done += sum(f.write(row) for row in rows)
+            total += done
+    return total
+
+
+def read(folder: str, profile: bool) -> None:
+    """Reads the folder in this process and prints the figures."""
+    import unmirage  # here: the program that makes the logs must not count
+
+    watched = cProfile.Profile()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    start, processor = time.perf_counter(), time.process_time()
+    found = watched.runcall(unmirage.read, folder) if profile else unmirage.read(folder)
+    took, processor = time.perf_counter() - start, time.process_time() - processor
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    size = sum(p.stat().st_size for p in Path(folder).rglob("*.jsonl")) / 1e6
+    print("| MB | rows | s | MB/s | processor s | peak MB | of it before |")
+    print("|---|---|---|---|---|---|---|")
+    print(
+        f"| {size:.0f} | {found.samples.height} | {took:.1f} | {size / took:.0f} "
+        f"| {processor:.1f} | {peak:.0f} | {before:.0f} |"
+    )
+    if profile:
+        pstats.Stats(watched).sort_stats("tottime").print_stats(18)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--megabytes", type=float, default=2000)
+    parser.add_argument("--profile", action="store_true", help="slower: adds the cost of watching")
+    parser.add_argument("--folder", help="read this folder; made there where it is not")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as spare:
+        folder = Path(asked.folder or spare) / "logs"
+        if not folder.exists():
+            make(folder, asked.megabytes)
+        fresh = multiprocessing.get_context("spawn")
+        process = fresh.Process(target=read, args=(str(folder), asked.profile))
+        process.start()
+        process.join()
+
+
+if __name__ == "__main__":
+    main()
