@@ -357,7 +357,7 @@ def test_cut_short(tmp_path: Path) -> None:
     written(tmp_path, [graded(0.5)], model("2b", 2e9))
     path.write_text(path.read_text()[:-9])
     with pytest.raises(FileProblem, match="not JSON"):
-        read(tmp_path)
+        read(tmp_path, strict=True)
     found = read(tmp_path, skip_bad=True)
     assert found.aggregates["model"].unique().to_list() == ["BIG-G T=0 2b"]
     assert "bad_results" in codes(found)
@@ -368,7 +368,7 @@ def test_a_description_cut_short(tmp_path: Path) -> None:
     path = described(tmp_path / "quiz", options(8))
     path.write_text(path.read_text()[:-9])
     with pytest.raises(FileProblem, match="not JSON"):
-        read(tmp_path)
+        read(tmp_path, strict=True)
     found = read(tmp_path, skip_bad=True)
     assert found.aggregates["n_samples"].null_count() == found.aggregates.height
     assert "bad_task" in codes(found)

@@ -158,7 +158,7 @@ def test_no_numbers_and_cut_short(tmp_path: Path) -> None:
     assert sum(n.count or 0 for n in found.notes if n.code == "null_score") == 2
     (tmp_path / "m-160m.json").write_text(good.read_text()[:-5])
     with pytest.raises(FileProblem, match="not JSON"):
-        read(tmp_path)
+        read(tmp_path, strict=True)
     assert read(tmp_path, skip_bad=True).aggregates.height == 1
 
 

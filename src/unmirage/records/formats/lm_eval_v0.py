@@ -19,7 +19,6 @@ from unmirage.records.duplicates import shots_in
 from unmirage.records.formats.jsonfile import is_kind, readable
 from unmirage.records.formats.lm_eval.results import part, real, run_of, whole
 from unmirage.records.formats.made import made_table
-from unmirage.records.scale import size_in
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table
 from unmirage.types import Note
@@ -209,12 +208,7 @@ def _head(source: Source, content: Mapping[str, Any], notes: list[Note]) -> dict
     if shots is None and len(named := shots_in(source.stem)) == 1:
         shots = named.pop()
         warn("shots_from_name", f"no num_fewshot: shots taken from the file name as {shots}")
-    head = {"model": model, "step": step, "shots": shots, "params": run.params}
-    if step is not None and run.params is None and (size := size_in(model)) is not None:
-        head["params"] = size
-        text = "the results do not say how large the model is: read off its name"
-        warn("params_from_names", text)
-    return head
+    return {"model": model, "step": step, "shots": shots, "params": run.params}
 
 
 def model_in(stem: str) -> str:
