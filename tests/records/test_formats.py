@@ -4,6 +4,8 @@ several formats."""
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from tests.records import ladders
 from unmirage.errors import UnmirageError
 from unmirage.records import read
-from unmirage.records.formats import FORMATS
+from unmirage.records.formats import FORMATS, Loaded, inspect
 from unmirage.records.sniff import Source, find
 from unmirage.types import Records
 
@@ -131,3 +133,23 @@ def test_a_bad_description_of_tasks(
     assert [n for n in got.notes if str(shared) in f"{n.file} {n.message}"]
     with pytest.raises(UnmirageError):
         read(root, strict=True)
+
+
+def test_many_bad_files_are_not_as_many_readings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = ladders.write("Inspect", tmp_path, items=3)
+    for i in range(20):
+        (root / f"bad{i}.eval").write_bytes(b"PK")
+    calls = []
+
+    def load(sources: list[Source], skip_bad: bool) -> Loaded:
+        calls.append(len(sources))
+        return inspect.load(sources, skip_bad)
+
+    counted = (replace(f, load=load) if f.name == "Inspect" else f for f in FORMATS)
+    monkeypatch.setattr(import_module("unmirage.records.read"), "FORMATS", tuple(counted))
+    got = read(root)
+    assert got.samples["model"].n_unique() == 6
+    assert [n.count for n in got.notes if n.code == "file_left_out"] == [20]
+    assert sum(calls) < 4 * 26
