@@ -2,8 +2,8 @@
 
     python benchmarks/read_speed.py --megabytes 2000 --profile
 
-Made here: eight models on three tasks as the harness writes them with ``--log_samples``, each
-task a third of the bytes: five-shot worked answers under two filters (lines of 5 kB), five-shot
+Made here: eight models on three tasks as the harness writes them with ``--log_samples``, each task
+a third of the bytes: five-shot worked answers under two filters (lines of 5 kB), five-shot
 questions with four choices (11 kB), and short endings without examples (3 kB). Wanted: 150 MB/s on
 2 cores, peak memory below 1.5 GB, and JSON decoding, not our Python, as what takes the time.
 """

@@ -24,6 +24,8 @@ from tests.records import test_lm_eval as lm_eval
 from tests.records import test_lm_eval_v0 as lm_eval_v0
 
 SIZES = (70, 160, 410, 1000, 2800, 6900)
+#: files that all models share
+SHARED = {"eval_metadata.csv", "task.json"}
 Writer = Callable[[Path, int, int, int], None]  # folder, millions of params, right answers, items
 
 

@@ -3,14 +3,19 @@ several formats."""
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from tests.records import ladders
+from unmirage.errors import UnmirageError
 from unmirage.records import read
-from unmirage.records.formats import FORMATS
+from unmirage.records.formats import FORMATS, Loaded, inspect
 from unmirage.records.sniff import Source, find
+from unmirage.types import Records
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "formats"
 NAMES = [f.name for f in FORMATS]
@@ -58,3 +63,93 @@ def test_a_family_is_read_whole(tmp_path: Path, name: str) -> None:
     assert [f for f, _ in got.formats] == [name]
     held = got.samples if got.aggregates.is_empty() else got.aggregates
     assert sorted(held["params"].unique()) == [s * 1e6 for s in ladders.SIZES]
+
+
+# ---------------------------------------------------------------- one bad file among many
+
+
+def rows_of(got: Records) -> dict[str, list[str]]:
+    """The rows of each model, without their places."""
+    return {
+        name: sorted(
+            repr(sorted(row.items()))
+            for frame in (got.samples, got.aggregates)
+            for row in frame.filter(model=name).drop("file", "row", strict=False).to_dicts()
+        )
+        for name in {*got.samples["model"], *got.aggregates["model"]}
+    }
+
+
+DAMAGE = {
+    "cut short": lambda raw: raw[: len(raw) * 2 // 3 + 5],
+    "empty": lambda raw: b"",
+    "overwritten": lambda raw: raw[: len(raw) // 2] + b"\xff\0" * (len(raw) // 4),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+@pytest.mark.parametrize("name", NAMES)
+def test_one_bad_file_in_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
+) -> None:
+    """The other models are read as ever and the file is spoken of, whatever is wrong with it."""
+    monkeypatch.chdir(tmp_path)
+    root = Path("logs")
+    bad = 410
+    for size in ladders.SIZES:
+        files = ladders.one(name, root, size, items=6)
+        if size == bad:
+            damaged = files
+    whole = rows_of(read(root))
+    for path in damaged:
+        raw = path.read_bytes()
+        path.write_bytes(DAMAGE[kind](raw))
+        got = read(root)
+        found = rows_of(got)
+        good = {n: r for n, r in whole.items() if f"-{bad}m" not in n}
+        assert {n: r for n, r in found.items() if n in good} == good, path
+        told = [n for n in got.notes if str(path) in f"{n.file} {n.message}"]
+        assert told, path
+        for strict in (True, False):
+            with contextlib.suppress(UnmirageError):
+                read(path, strict=strict)
+        path.write_bytes(raw)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [("llm-foundry", b",8,25,", b",eight,25,"), ("BIG-bench", b'"name":', b'"name"')],
+)
+def test_a_bad_description_of_tasks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, old: bytes, new: bytes
+) -> None:
+    """Scores are read without what a file that all models share would have said of them."""
+    monkeypatch.chdir(tmp_path)
+    root = ladders.write(name, Path("logs"), items=8)
+    (shared,) = (p for p in root.rglob("*") if p.name in ladders.SHARED)
+    shared.write_bytes(shared.read_bytes().replace(old, new))
+    got = read(root)
+    assert sorted(got.aggregates["params"].unique()) == [s * 1e6 for s in ladders.SIZES]
+    assert [n for n in got.notes if str(shared) in f"{n.file} {n.message}"]
+    with pytest.raises(UnmirageError):
+        read(root, strict=True)
+
+
+def test_many_bad_files_are_not_as_many_readings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = ladders.write("Inspect", tmp_path, items=3)
+    for i in range(20):
+        (root / f"bad{i}.eval").write_bytes(b"PK")
+    calls = []
+
+    def load(sources: list[Source], skip_bad: bool) -> Loaded:
+        calls.append(len(sources))
+        return inspect.load(sources, skip_bad)
+
+    counted = (replace(f, load=load) if f.name == "Inspect" else f for f in FORMATS)
+    monkeypatch.setattr(import_module("unmirage.records.read"), "FORMATS", tuple(counted))
+    got = read(root)
+    assert got.samples["model"].n_unique() == 6
+    assert [n.count for n in got.notes if n.code == "file_left_out"] == [20]
+    assert sum(calls) < 4 * 26

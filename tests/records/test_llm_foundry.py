@@ -119,7 +119,7 @@ def test_cells_that_cannot_be_right(tmp_path: Path) -> None:
     described(tmp_path, "quiz,k,multiple choice,x,400,250,,")
     evaluated(tmp_path, "m-70m.json", {"quiz": 0.5})
     with pytest.raises(ValueProblem, match=r"Random baseline.*row 1"):
-        read(tmp_path)
+        read(tmp_path, strict=True)
     found = read(tmp_path, skip_bad=True)
     assert of(found, "quiz")["chance"] is None
     assert of(found, "quiz")["shots"] is None

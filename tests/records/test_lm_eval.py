@@ -599,9 +599,12 @@ def test_truncated_results(tmp_path: Path) -> None:
     path = folder / f"results_{DATE}.json"
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(FileProblem, match="cut short") as e:
-        read(tmp_path)
+        read(tmp_path, strict=True)
     assert path.name in str(e.value)
     assert {"bad_results", "no_results"} <= codes(read(tmp_path, skip_bad=True))
+    got = read(tmp_path)
+    assert {"file_left_out", "no_results"} <= codes(got)
+    assert set(got.samples["model"]) == {"org/pythia-70m"}  # by the folder
 
 
 def broken(**change: Any) -> Callable[[Row], Row]:

@@ -44,10 +44,10 @@ def drop_identical(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Note]]:
     said = [c for c in frame.columns if not is_origin(c) and frame[c].null_count() < frame.height]
     if not said:
         return frame, []
-    # long texts and lists are compared only in rows that are alike in all else: laying them side by
-    # side needs as much memory again as they take
+    # long texts and lists are compared only in rows that may be alike in all else: laying columns
+    # side by side needs as much memory again as they take, hashing does not
     short = [c for c in said if c not in _LONG and not isinstance(frame[c].dtype, pl.List)]
-    alike = frame.select(short).is_duplicated() if short else pl.Series([True] * frame.height)
+    alike = _alike(frame.select(short)) if short else pl.repeat(True, frame.height, eager=True)
     if not alike.any():
         return frame, []
     rows = frame.with_row_index(_PLACE).filter(alike)
@@ -59,6 +59,11 @@ def drop_identical(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Note]]:
     keep = ~pl.int_range(frame.height, dtype=pl.UInt32, eager=True).is_in(gone.implode())
     message = "rows that repeat an earlier row in every column but their origin left out"
     return frame.filter(keep), [Note("info", "identical_rows", message, count=count)]
+
+
+def _alike(frame: pl.DataFrame) -> pl.Series:
+    """Which rows may equal another one; those that do not, do not."""
+    return frame.hash_rows().is_duplicated()
 
 
 def item_key(frame: pl.DataFrame) -> list[str]:
@@ -75,6 +80,8 @@ def check_items(frame: pl.DataFrame, skip_bad: bool) -> tuple[pl.DataFrame, list
             first is kept, the others are counted).
     """
     key = item_key(frame)
+    if not key or not _alike(frame.select(key)).any():
+        return frame, []
     many = frame.height - frame.select(key).n_unique() if frame.height else 0
     if not many:
         return frame, []

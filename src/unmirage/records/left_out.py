@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from unmirage.errors import InputError
 from unmirage.records.notes import merge
 from unmirage.records.sniff import Source
+from unmirage.records.tables import absolute
 from unmirage.types import Note
 
 
@@ -31,9 +32,7 @@ class LeftOut:
     def of_many(self, error: InputError, sources: list[Source]) -> list[Source]:
         """The sources without the one that the error names, or the error."""
         name = error.file or ""
-        bad = next((s for s in sources if s.name == name), None)
-        # a part of a file: "log.eval: samples/1.json"
-        bad = bad or next((s for s in sources if name.startswith(f"{s.name}:")), None)
+        bad = next((s for s in sources if name in (s.name, str(absolute(s.path)))), None)
         if bad is None:
             raise error
         self.take(error, bad.name)

@@ -256,15 +256,30 @@ def _load_logs(
     kind: Format, sources: list[Source], skip_bad: bool, left: LeftOut, formats: Counter[str]
 ) -> Loaded:
     """The tables of one format; again without a file that turns out to be bad."""
+    failed = 0
     while sources:
         try:
             tables, notes = kind.load(sources, skip_bad)
         except InputError as error:
             sources = left.of_many(error, sources)
+            failed += 1
+            if failed == 2:  # each of many bad files would be a reading of all
+                sources = [s for s in sources if _is_good(kind, s, skip_bad, left)]
         else:
             formats[kind.name] = len(sources)
             return tables, notes
     return [], []
+
+
+def _is_good(kind: Format, source: Source, skip_bad: bool, left: LeftOut) -> bool:
+    """Whether a file that was found can be read by itself; else it is left out."""
+    if source.name not in left.found:
+        return True
+    try:
+        kind.load([source], skip_bad)
+    except InputError as error:
+        return bool(left.of_many(error, [source])) if error.file == source.name else True
+    return True
 
 
 def _guess_types(table: Table) -> Table:

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from unmirage.errors import FileProblem, ValueProblem
+from unmirage.errors import FileProblem, InputError, ValueProblem
 from unmirage.records.formats.jsonfile import is_kind, readable
 from unmirage.records.formats.lm_eval.results import part, real, whole
 from unmirage.records.formats.made import made_table
@@ -126,7 +126,14 @@ class _Described:
             self.notes.append(Note("warning", "no_metadata", text, source.name, 1))
             return {}
         if near[0] not in self.files:
-            self.files[near[0]] = self._read(near[0])
+            try:
+                self.files[near[0]] = self._read(near[0])
+            except InputError:
+                if near[0] in named:
+                    raise
+                text = "a CSV of tasks that cannot be read left out"
+                self.notes.append(Note("warning", "bad_metadata", text, str(near[0]), 1))
+                self.files[near[0]] = {}
         return self.files[near[0]]
 
     def _read(self, path: Path) -> dict[str, _Task]:

@@ -71,7 +71,9 @@ class Tasks:
     def __init__(self, named: Iterable[Source], skip_bad: bool, notes: list[Note]) -> None:
         self.skip_bad, self.notes = skip_bad, notes
         self.read: dict[Path, tuple[str, TaskFacts | None]] = {}
-        self.named = dict(map(self._file, [s.path for s in named]))
+        given = [s.path for s in named]
+        self.given = set(map(absolute, given))
+        self.named = dict(map(self._file, given))
 
     def of(self, source: Source, task: str) -> dict[str, TaskFacts]:
         """Facts by the subtask's name; the task itself is under its own."""
@@ -94,7 +96,7 @@ class Tasks:
             try:
                 content = content_of(Source(path, str(path), "json"))
             except FileProblem:
-                if not self.skip_bad:
+                if not self.skip_bad and key in self.given:
                     raise
                 text = "descriptions of tasks that are not JSON left out"
                 self.notes.append(Note("warning", "bad_task", text, str(path), 1))

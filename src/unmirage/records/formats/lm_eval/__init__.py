@@ -49,7 +49,8 @@ def load(sources: Iterable[Source], skip_bad: bool = False) -> tuple[list[Table]
             are left out and counted).
         ValueProblem: a cell of a line that cannot be read (skip_bad: as above).
     """
-    sources, runs = list(sources), Runs(skip_bad)
+    sources = list(sources)
+    runs = Runs(skip_bad, (s.path for s in sources))
     logs = [log_of(s, runs) for s in sources if s.kind == "jsonl"]
     kept, notes = newest(logs)
     prompts = {log.task.name: Prompts() for log in kept}

@@ -115,16 +115,18 @@ def split_name(stem: str) -> tuple[str, str]:
 
 
 class Runs:
-    """The results of each folder, each file read once."""
+    """The results of each folder, each file read once. Those that were not given but lie beside
+    samples do without being read."""
 
-    def __init__(self, skip_bad: bool) -> None:
+    def __init__(self, skip_bad: bool, given: Iterable[Path] = ()) -> None:
         self.skip_bad = skip_bad
+        self.given = set(map(absolute, given))
         self.bad: set[str] = set()  # files left out
         self.of_file = cache(self._of_file)
         self._of_folder = cache(self._read_folder)
 
     def _of_file(self, path: Path) -> Run | None:
-        """The run behind one file; None where it is no JSON and skip_bad was asked for.
+        """The run behind one file; None where it is no JSON and need not be.
 
         Raises:
             FileProblem: it is no JSON.
@@ -133,7 +135,7 @@ class Runs:
             try:
                 return run_of(_content(path), absolute(path).parent.name)
             except ValueError as e:
-                if self.skip_bad:
+                if self.skip_bad or absolute(path) not in self.given:
                     self.bad.add(str(path))
                     return None
                 raise FileProblem(

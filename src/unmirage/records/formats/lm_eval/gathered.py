@@ -50,8 +50,9 @@ class Prompts:
         return pl.Series("prompt", found, dtype=pl.UInt32)
 
     def texts(self) -> pl.Series:
-        """Every prompt, at its place."""
-        return pl.concat(self._texts) if self._texts else pl.Series("prompt", [], dtype=pl.String)
+        """Every prompt, at its place; in one piece, or what is taken from it would be copied."""
+        none = pl.Series("prompt", [], dtype=pl.String)
+        return pl.concat([none, *self._texts], rechunk=True)
 
 
 class Gathered:
