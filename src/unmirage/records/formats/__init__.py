@@ -12,6 +12,7 @@ from unmirage.records.formats import (
     bbh,
     bigbench,
     every_eval_ever,
+    helm,
     lighteval,
     llm_foundry,
     lm_eval,
@@ -41,6 +42,7 @@ FORMATS: tuple[Format, ...] = (
     Format("BIG-Bench Hard outputs", bbh.is_log, bbh.load),
     Format("lighteval", lighteval.is_log, lighteval.load),
     Format("every-eval-ever", every_eval_ever.is_log, every_eval_ever.load),
+    Format("HELM", helm.is_log, helm.load),
 )
 
 
