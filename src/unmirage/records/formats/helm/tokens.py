@@ -102,7 +102,8 @@ def logprob_of(tokens: Sequence[Any], answer: str) -> float | None:
     """The log-probability of an answer at the end of a prompt that was echoed; None where no token
     begins with it, or one has no log-probability. A blank before it belongs to it."""
     want = answer.strip().encode("utf-8", "replace")
-    got, values = b"", []
+    got = b""
+    values: list[float | None] = []
     at = len(tokens)
     while at and len(got.strip()) < len(want) and len(got) <= len(want) + _BLANKS:
         at -= 1
