@@ -20,8 +20,9 @@ import unmirage
 from unmirage import metrics
 from unmirage.errors import ColumnError, FileProblem, UnmirageError, ValueProblem
 from unmirage.records import read, read_store, write_store
+from unmirage.records.formats.cells import BadCell
 from unmirage.records.formats.lm_eval.results import leaves, run_of, task_facts
-from unmirage.records.formats.lm_eval.rows import BadCell, item_of
+from unmirage.records.formats.lm_eval.rows import item_of
 from unmirage.types import Records
 
 REAL = Path(__file__).parents[2].parent / "shared" / "formats" / "lm_eval_v04"

@@ -12,13 +12,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-import polars as pl
-
-from unmirage.errors import FileProblem, ValueProblem
+from unmirage.errors import FileProblem
+from unmirage.records.formats.cells import BadCell, cell_problem
 from unmirage.records.formats.completions.rows import (
     TARGETS,
     Answer,
-    BadCell,
     answer_of,
     is_request,
     is_response,
@@ -26,7 +24,7 @@ from unmirage.records.formats.completions.rows import (
 from unmirage.records.formats.made import made_table
 from unmirage.records.jsonlines import Decoder, lines, read_lines
 from unmirage.records.sniff import Source
-from unmirage.records.table import Table, guard, show, value_problem
+from unmirage.records.table import Table, guard
 from unmirage.records.tables import absolute, open_source
 from unmirage.types import Note
 
@@ -147,18 +145,12 @@ def _read(source: Source, requests: Mapping[str, Any], skip_bad: bool) -> _File:
                 answers.append((number, answer_of(row, _request_of(row, requests))))
             except BadCell as e:
                 if not skip_bad:
-                    raise _problem(source, number, e) from e
+                    raise cell_problem(source, number, e, _MEND) from e
                 bad += 1
     if not answers:
         raise FileProblem("holds no response that can be read", file=source.name)
     notes += _left_out(source.name, [a for _, a in answers], bad)
     return _File(source, [(n, a) for n, a in answers if not a.failed], notes)
-
-
-def _problem(source: Source, number: int, bad: BadCell) -> ValueProblem:
-    table = Table(source.name, source.stem, pl.DataFrame(), pl.Series(), line=int)
-    what = str(bad) + (f": {show(bad.value)}" if bad.value is not None else "")
-    return value_problem(table, what, row=number, column=bad.column, mend=_MEND)
 
 
 def _left_out(name: str, answers: list[Answer], bad: int) -> Iterator[Note]:

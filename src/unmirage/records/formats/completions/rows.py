@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from unmirage.records.cells import whole_list
+from unmirage.records.formats.cells import BadCell
 from unmirage.records.formats.completions.tokens import (
     Forced,
     Token,
@@ -29,14 +30,6 @@ _ITEMS = ("item", "item_id", "doc_id", "sample_id", "example_id", "question_id")
 _TASKS = ("task", "task_name", "dataset", "benchmark")
 _SHOTS = ("shots", "num_fewshot", "n_shots", "num_shots")
 _RIGHT = ("target_index", "answer_index", "gold_index")
-
-
-class BadCell(ValueError):
-    """A cell of a line that cannot be read; says which."""
-
-    def __init__(self, column: str, what: str, value: Any = None) -> None:
-        super().__init__(what)
-        self.column, self.value = column, value
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,16 @@ from itertools import islice
 from typing import Any
 
 import msgspec
-import polars as pl
 
 from unmirage.errors import FileProblem
+from unmirage.records.formats.cells import BadCell, cell_problem
 from unmirage.records.formats.every_eval_ever.aggregate import Log, Result, task_of, text
 from unmirage.records.formats.lm_eval.results import part, real
 from unmirage.records.formats.lm_eval.samples import Part, not_finite
 from unmirage.records.formats.made import made_table
 from unmirage.records.jsonlines import Decoder, lines, read_lines
 from unmirage.records.sniff import Source
-from unmirage.records.table import Table, guard, show, value_problem
+from unmirage.records.table import guard
 from unmirage.records.tables import open_source
 from unmirage.types import Note
 
@@ -29,14 +29,6 @@ NO_SIZE = "give the models' sizes (--models), or keep the record beside its samp
 #: metrics of lm-eval whose items hold a log-likelihood instead of a share of a mean
 _NO_MEANS = {"perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte"}
 _MEND = "repair or remove the line, or leave such lines out with skip_bad (--skip-bad)"
-
-
-class BadCell(ValueError):
-    """A cell of a line that cannot be read; says which."""
-
-    def __init__(self, column: str, what: str, value: Any = None) -> None:
-        super().__init__(what)
-        self.column, self.value = column, value
 
 
 @dataclass(frozen=True)
@@ -117,7 +109,7 @@ def read_samples(source: Source, logs: Mapping[str, Log], skip_bad: bool) -> Sam
                 found.append(_line(number, row, logs.get(str(row.get("evaluation_id")))))
             except BadCell as e:
                 if not skip_bad:
-                    raise _problem(source, number, e) from e
+                    raise cell_problem(source, number, e, _MEND) from e
                 bad += 1
     if not found:
         raise FileProblem("holds no item that can be read", file=source.name)
@@ -127,12 +119,6 @@ def read_samples(source: Source, logs: Mapping[str, Log], skip_bad: bool) -> Sam
     parts = [_part(source, [x for x in kept if x.identity["task"] == task]) for task in tasks]
     age = max((logs[i].age for i in ids if i in logs), default=0.0)
     return Samples(source, parts, frozenset(ids), len(found) + bad + twice, age, notes)
-
-
-def _problem(source: Source, number: int, bad: BadCell) -> Exception:
-    table = Table(source.name, source.stem, pl.DataFrame(), pl.Series(), line=int)
-    what = str(bad) + (f": {show(bad.value)}" if bad.value is not None else "")
-    return value_problem(table, what, row=number, column=bad.column, mend=_MEND)
 
 
 def _left_out(name: str, found: list[Line], bad: int, twice: int) -> Iterator[Note]:

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from unmirage.errors import FileProblem
+from unmirage.records.formats.cells import BadCell, cell_problem
 from unmirage.records.formats.lighteval.files import (
     Facts,
     Runs,
@@ -20,12 +21,12 @@ from unmirage.records.formats.lighteval.files import (
     model_from_path,
     task_of,
 )
-from unmirage.records.formats.lighteval.rows import OWN, Answer, BadCell, answer_of
+from unmirage.records.formats.lighteval.rows import OWN, Answer, answer_of
 from unmirage.records.formats.lm_eval.results import Run, part
 from unmirage.records.formats.lm_eval.samples import Part, not_finite
 from unmirage.records.formats.made import made_table
 from unmirage.records.sniff import Source
-from unmirage.records.table import Table, guard, show, value_problem
+from unmirage.records.table import guard
 from unmirage.records.tables import absolute
 from unmirage.types import Note
 
@@ -112,7 +113,7 @@ def read_details(one: Details, skip_bad: bool) -> tuple[Part, set[str]]:
                 answers.append((number, answer_of(row, one.facts)))
             except BadCell as e:
                 if not skip_bad:
-                    raise _problem(source, number, e) from e
+                    raise cell_problem(source, number, e, _MEND, lines=False) from e
                 bad += 1
     if not answers:
         raise FileProblem("holds no item that can be read", file=source.name)
@@ -162,12 +163,6 @@ def _column(name: str, dtype: pl.DataType) -> pl.Expr:
     if not there:
         return pl.lit(None).alias(name)
     return pl.struct(pl.col(name).struct.field(f) for f in there).alias(name)
-
-
-def _problem(source: Source, number: int, bad: BadCell) -> Exception:
-    table = Table(source.name, source.stem, pl.DataFrame(), pl.Series())
-    what = str(bad) + (f": {show(bad.value)}" if bad.value is not None else "")
-    return value_problem(table, what, row=number, column=bad.column, mend=_MEND)
 
 
 def _shots(one: Details, answers: list[Answer]) -> tuple[TaskName, list[Note]]:

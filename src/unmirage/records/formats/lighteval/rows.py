@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from unmirage.records.formats.cells import BadCell, likeliest_is_right
 from unmirage.records.formats.lighteval.files import Facts, shots_of
 from unmirage.records.formats.literal import value_of
 from unmirage.records.formats.lm_eval.results import real
@@ -30,14 +31,6 @@ _EXACT: tuple[str, ...] = (
 )
 _EXACT += ("extractive_match", "expr_gold_metric")
 _ACCURACY = ("acc", "loglikelihood_acc", "accuracy")
-
-
-class BadCell(ValueError):
-    """A cell that cannot be read; says which."""
-
-    def __init__(self, column: str, what: str, value: Any = None) -> None:
-        super().__init__(what)
-        self.column, self.value = column, value
 
 
 @dataclass(frozen=True)
@@ -228,12 +221,7 @@ def _ours(kind: str, fields: Mapping[str, Any], texts: list[str]) -> float | Non
         return float(texts[0].strip() in {t.strip() for t in fields["targets"]})
     if kind != "choices":
         return None
-    logs: list[float] = fields["choice_logprobs"]
-    top = logs.index(max(logs))
-    if (right := fields.get("target_index")) is not None:
-        return float(top == right)
-    credit = fields.get("choice_credit")
-    return None if credit is None else float(credit[top])
+    return likeliest_is_right(fields)
 
 
 def _theirs(kind: str, scores: Mapping[str, float]) -> float | None:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from unmirage.records.cells import whole_list
+from unmirage.records.formats.cells import BadCell, likeliest_is_right
 from unmirage.records.formats.lm_eval.results import TaskFacts, real, whole
 from unmirage.records.jsonlines import json_text
 
@@ -23,14 +24,6 @@ _OWN = {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filt
 _OWN |= {"doc_hash", "prompt_hash", "target_hash", "prompt", "task_name"}
 KEYS = {"doc_id", "target", "filtered_resps"}  # every line has them
 Fields = dict[str, Any]
-
-
-class BadCell(ValueError):
-    """A cell of a line that cannot be read; says which."""
-
-    def __init__(self, column: str, what: str, value: Any = None) -> None:
-        super().__init__(what)
-        self.column, self.value = column, value
 
 
 #: the harness' own score of right and wrong, by output type
@@ -306,9 +299,4 @@ def _ours(kind: str, fields: Fields) -> float | None:
         return float(answer.strip() in {t.strip() for t in targets})
     if kind != "multiple_choice" or any(math.isnan(v) for v in fields["choice_logprobs"]):
         return None
-    logs: list[float] = fields["choice_logprobs"]
-    top = logs.index(max(logs))
-    if (right := fields.get("target_index")) is not None:
-        return float(top == right)
-    credit = fields.get("choice_credit")
-    return None if credit is None else float(credit[top])
+    return likeliest_is_right(fields)

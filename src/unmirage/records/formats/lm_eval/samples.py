@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from unmirage.errors import FileProblem, ValueProblem
+from unmirage.errors import FileProblem
+from unmirage.records.formats.cells import BadCell, cell_problem
 from unmirage.records.formats.lm_eval.files import Log
 from unmirage.records.formats.lm_eval.gathered import Gathered, Prompts, counted, named_filters
 from unmirage.records.formats.lm_eval.results import identity
-from unmirage.records.formats.lm_eval.rows import BadCell, item_of
+from unmirage.records.formats.lm_eval.rows import item_of
 from unmirage.records.formats.made import framed
 from unmirage.records.jsonlines import read_lines
-from unmirage.records.table import Table, guard, show, value_problem
+from unmirage.records.table import Table, guard
 from unmirage.records.tables import open_source
 from unmirage.types import Note
 
@@ -53,7 +54,7 @@ def read_part(log: Log, skip_bad: bool, prompts: Prompts) -> Part:
                 found.add(number, item_of(row, log.task))
             except BadCell as e:
                 if not skip_bad:
-                    raise _problem(log, number, e) from e
+                    raise cell_problem(log.source, number, e, _MEND) from e
                 bad += 1
     if not found.numbers:
         raise FileProblem("holds no item that can be read", file=name)
@@ -86,12 +87,6 @@ def not_finite(name: str, count: int) -> Note:
     """The note on scores that are NaN or infinite."""
     text = "scores of the harness that are not finite left out"
     return Note("warning", "null_score", text, name, count)
-
-
-def _problem(log: Log, number: int, bad: BadCell) -> ValueProblem:
-    table = Table(log.source.name, log.source.stem, pl.DataFrame(), pl.Series(), line=int)
-    what = str(bad) + (f": {show(bad.value)}" if bad.value is not None else "")
-    return value_problem(table, what, row=number, column=bad.column, mend=_MEND)
 
 
 # ---------------------------------------------------------------- our rules and theirs
