@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -213,3 +214,9 @@ def test_formats_side_by_side_are_read_as_each_alone(tmp_path: Path) -> None:
     assert found.keys() == alone.keys()
     for model, rows in found.items():
         assert rows == sorted(alone[model])
+
+
+def test_every_page_is_in_the_list_of_formats() -> None:
+    pages = Path(__file__).parents[2] / "docs" / "formats"
+    listed = set(re.findall(r"\]\(([\w.-]+\.md)\)", (pages / "README.md").read_text()))
+    assert listed == {p.name for p in pages.glob("*.md")} - {"README.md"}
