@@ -352,6 +352,13 @@ def test_normalised_log_probabilities_are_none_of_the_answer(tmp_path: Path) -> 
 # ---------------------------------------------------------------- bad input
 
 
+def test_a_grade_below_0_is_no_share_of_the_items(tmp_path: Path) -> None:
+    described(tmp_path / "quiz", options(8))
+    written(tmp_path, [graded(-1.0)])
+    row = only(read(tmp_path).aggregates, metric="multiple_choice_grade")
+    assert (row["score"], row["n_samples"], row["stderr"]) == (-1.0, None, None)
+
+
 def test_cut_short(tmp_path: Path) -> None:
     path = written(tmp_path, [graded(0.5)])
     written(tmp_path, [graded(0.5)], model("2b", 2e9))

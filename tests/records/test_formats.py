@@ -4,13 +4,18 @@ several formats."""
 from __future__ import annotations
 
 import contextlib
+import json
+import re
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+import unmirage
 from tests.records import ladders
+from unmirage import cli
 from unmirage.errors import UnmirageError
 from unmirage.records import read
 from unmirage.records.formats import FORMATS, Loaded, inspect
@@ -72,7 +77,7 @@ def rows_of(got: Records) -> dict[str, list[str]]:
     """The rows of each model, without their places."""
     return {
         name: sorted(
-            repr(sorted(row.items()))
+            repr(sorted((c, v) for c, v in row.items() if v is not None))
             for frame in (got.samples, got.aggregates)
             for row in frame.filter(model=name).drop("file", "row", strict=False).to_dicts()
         )
@@ -153,3 +158,65 @@ def test_many_bad_files_are_not_as_many_readings(
     assert got.samples["model"].n_unique() == 6
     assert [n.count for n in got.notes if n.code == "file_left_out"] == [20]
     assert sum(calls) < 4 * 26
+
+
+# ---------------------------------------------------------------- several formats in one folder
+
+#: a task and a metric of each, and the score of the smallest model at 40 items
+MIXED = {
+    "lm-evaluation-harness 0.4": ("quiz", "accuracy", 0.125),
+    "Inspect": ("sums", "match", 0.125),
+    "HELM": ("helm_quiz", "exact_match", 0.125),
+    "BIG-bench": ("big_quiz", "multiple_choice_grade", 0.125),
+    "csv": ("listed", "accuracy", 0.125),
+}
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("mixed")
+    for name in MIXED:
+        ladders.write(name, root)
+    return root
+
+
+def test_one_folder_of_several_formats_is_one_audit(mixed: Path) -> None:
+    audit = unmirage.audit(read(mixed), draws=100)
+    found = {(j.key.task, j.key.metric): j.curve for j in audit.judgements}
+    for task, metric, score in MIXED.values():
+        curve = found[task, metric]
+        assert curve.scale.tolist() == [s * 1e6 for s in ladders.SIZES]
+        assert curve.score[0] == pytest.approx(score)
+        assert (curve.score[1:] > curve.score[:-1]).all()
+
+
+def test_one_folder_of_several_formats_is_one_report(mixed: Path, tmp_path: Path) -> None:
+    out, page = tmp_path / "audit.json", tmp_path / "audit.html"
+    options = ["--json", str(out), "--html", str(page), "--draws", "100"]
+    done = CliRunner().invoke(cli.app, ["audit", str(mixed), *options])
+    assert done.exit_code == 0, done.output
+    told = json.loads(out.read_text())
+    tasks = {one["task"] for one in told["audits"]}
+    assert {task for task, _, _ in MIXED.values()} <= tasks
+    text = page.read_text()
+    assert all(task in text for task in tasks)
+
+
+def test_formats_side_by_side_are_read_as_each_alone(tmp_path: Path) -> None:
+    alone: dict[str, list[str]] = {}
+    for name in (*NAMES, "csv"):
+        for model, rows in rows_of(read(ladders.write(name, tmp_path / name, items=6))).items():
+            alone.setdefault(model, []).extend(rows)
+        ladders.write(name, tmp_path / "all", items=6)
+    got = read(tmp_path / "all")
+    assert {n for n, _ in got.formats} == {*NAMES, "csv"}
+    found = rows_of(got)
+    assert found.keys() == alone.keys()
+    for model, rows in found.items():
+        assert rows == sorted(alone[model])
+
+
+def test_every_page_is_in_the_list_of_formats() -> None:
+    pages = Path(__file__).parents[2] / "docs" / "formats"
+    listed = set(re.findall(r"\]\(([\w.-]+\.md)\)", (pages / "README.md").read_text()))
+    assert listed == {p.name for p in pages.glob("*.md")} - {"README.md"}

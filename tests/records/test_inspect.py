@@ -352,3 +352,10 @@ def test_genuine_logs_are_the_same_as_archive_and_as_json(name: str) -> None:
     ]
     shared_columns = ["model", "task", "item", "output", "targets", "metric", "score", "prompt"]
     assert both[0].select(shared_columns).equals(both[1].select(shared_columns))
+
+
+@pytest.mark.parametrize("name", [None, "", 7, ["a"], {"a": 1}])
+def test_a_task_id_that_is_no_text(tmp_path: Path, name: Any) -> None:
+    for i in (1, 2):
+        as_json(tmp_path / f"{i}.json", head(f"lab/tiny-{i}m", task_id=name), [sample(1, "C")])
+    assert read(tmp_path).samples["model"].n_unique() == 2

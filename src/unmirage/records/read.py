@@ -56,7 +56,10 @@ def read(
 
     paths: Parquet, CSV, TSV, JSON lines, JSON lists and Arrow files (CSV, TSV and JSON lines also
         as .gz), folders of such (read with all folders below), stores, polars or pandas frames.
-        Folders of logs that lm-evaluation-harness 0.4 wrote (samples and results) as they are.
+        Logs as their tools wrote them, of several tools in one folder: lm-evaluation-harness 0.4
+        and older, Inspect (.eval, .json), HELM, lighteval and the first Open LLM Leaderboard,
+        llm-foundry (DCLM), BIG-bench, outputs of BIG-Bench Hard, every-eval-ever, responses of
+        completions and chats (OpenAI, Together, vLLM).
         Single files behind https://, http://, hf://datasets/... and s3://.
     columns: canonical name -> the name in the files; "scale" stands for "params".
     scores: the columns of wide tables that hold scores; ``*`` and ``?`` match names.

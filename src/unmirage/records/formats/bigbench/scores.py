@@ -233,6 +233,8 @@ def _binomial(score: float, n: float) -> float:
 
 
 def _fits(row: Mapping[str, Any], rows: list[dict[str, Any]]) -> bool:
+    if row["score"] < 0:
+        return False  # no share
     right = row["score"] * row["n_samples"]
     like = [r["score"] for r in rows if r["subtask"] == row["subtask"] and _counted(r)]
     digits = max(len(repr(s).partition(".")[2]) if "e" not in repr(s) else 17 for s in like)

@@ -65,7 +65,9 @@ class Log:
     def key(self) -> tuple[Any, ...]:
         """Equal for the files of one evaluation and for its later tries."""
         told = part(self.head, "eval")
-        return told.get("task_id") or self.source.name, self.model, self.task
+        name = told.get("task_id")
+        named = isinstance(name, str) and name
+        return name if named else self.source.name, self.model, self.task
 
     @property
     def worth(self) -> tuple[Any, ...]:
