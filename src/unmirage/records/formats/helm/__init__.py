@@ -1,114 +1,82 @@
-"""Reads run folders of HELM: ``run_spec.json``, ``scenario_state.json`` (what was asked and
-answered), ``per_instance_stats.json`` (scores of items), ``stats.json`` (scores of the run).
+"""Reads run folders of HELM (crfm-helm): ``run_spec.json``, ``scenario_state.json``,
+``per_instance_stats.json`` and ``stats.json``.
 
-An instance has one row with what the model answered (``metric`` is empty there) and one more for
-each score that HELM gave it. Where every option was a request of its own, the requests of one
-instance are one row with the log-probability of each option. Scores of the run are read only where
-there are no items.
+The state holds every request, one for each item or one for each of its options, and becomes one
+row an item; the statistics of each item become one more row for each score. Of ``stats.json`` only
+what no item bears is read.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 from unmirage.errors import FileProblem
-from unmirage.records.formats.helm.answers import answers
-from unmirage.records.formats.helm.run import Run, run_of
-from unmirage.records.formats.helm.scores import aggregates, item_scores
-from unmirage.records.formats.jsonfile import content_of, head_of
-from unmirage.records.formats.made import made_table
+from unmirage.records.formats.helm.files import ITEMS, STATE, TOTALS, Run, is_log, runs_of
+from unmirage.records.formats.helm.runs import Read, read_run
+from unmirage.records.formats.jsonfile import content_of
+from unmirage.records.formats.lm_eval.samples import agreement_notes, compare, settled
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table
 from unmirage.types import Note
 
 __all__ = ["is_log", "load"]
 
-_READ: dict[str, type] = {
-    "run_spec": dict,
-    "scenario_state": dict,
-    "per_instance_stats": list,
-    "stats": list,
-}
-#: what HELM writes beside them; nothing is read of it
-_BESIDE = {"scenario", "instances", "display_predictions", "display_requests"}
-_NO_SIZE = "give the models' sizes: --models models.csv with the columns model and params"
-
-
-def is_log(source: Source) -> bool:
-    """Whether a file belongs to a run: by its name, and by the run beside it or its head."""
-    if source.kind != "json" or source.stem not in {*_READ, *_BESIDE}:
-        return False
-    if source.stem in ("run_spec", "scenario_state"):
-        return b'"adapter_spec"' in head_of(source)
-    folder = source.path.parent
-    return any(
-        (path := folder / f"{name}.json").is_file()
-        and b'"adapter_spec"' in head_of(Source(path, str(path), "json"))
-        for name in ("run_spec", "scenario_state")
-    )
-
 
 def load(sources: Iterable[Source], skip_bad: bool = False) -> tuple[list[Table], list[Note]]:
-    """The tables of all runs; each folder is one.
+    """The tables of all runs, and the notes that belong to no table.
 
     Raises:
-        FileProblem: a file that is no JSON, or not of its kind (skip_bad: left out and counted).
+        FileProblem: a file is no JSON or not of its kind (skip_bad: left out and counted).
+        ValueProblem: a request or statistic that cannot be read (skip_bad: as above).
     """
-    runs: dict[Path, dict[str, Source]] = defaultdict(dict)
-    for source in sources:
-        if source.stem in _READ:
-            runs[source.path.parent][source.stem] = source
     notes: list[Note] = []
-    tables: list[Table] = []
-    for files in runs.values():
-        tables += _tables(files, skip_bad, notes)
+    found = []
+    for run in runs_of(sources, skip_bad, notes):
+        contents = _contents(run, skip_bad, notes)
+        if contents:
+            found.append(read_run(run, contents, skip_bad))
+    kept = _newest(found, notes)
+    parts = [one.part for one in kept if one.part is not None]
+    agreed = compare(parts)
+    notes += agreement_notes(agreed)
+    tables = []
+    for one in kept:
+        tables += [settled(one.part, agreed)] if one.part is not None else []
+        tables += one.others
+        notes += one.notes
     return tables, notes
 
 
-def _tables(files: Mapping[str, Source], skip_bad: bool, notes: list[Note]) -> list[Table]:
-    held: dict[str, Any] = {}
-    for name, source in files.items():
+def _contents(run: Run, skip_bad: bool, notes: list[Note]) -> dict[str, Any]:
+    """What each file of a run that was named or found holds: a state an object, else a list."""
+    kinds: dict[str, type] = {STATE: dict, ITEMS: list, TOTALS: list}
+    found = {}
+    for name, source in run.sources.items():
+        if name not in kinds:
+            continue
         try:
-            held[name] = _content(source)
-        except FileProblem:
+            found[name] = _value(source, kinds[name])
+        except FileProblem as e:
             if not skip_bad:
                 raise
-            text = "files of runs that cannot be read left out"
-            notes.append(Note("warning", "bad_results", text, source.name, 1))
-    state = held.get("scenario_state", {})
-    run = run_of(next(iter(files.values())), held.get("run_spec"), state)
-    if run is None:
-        text = "runs that name no model left out: run_spec.json and scenario_state.json are missing"
-        notes.append(Note("warning", "no_run", text, next(iter(files.values())).name, 1))
-        return []
-    made = []
-    if rows := answers(run, state.get("request_states"), told := list[Note]()):
-        made.append(_table(files["scenario_state"], run, rows, told))
-    if rows := item_scores(run, held.get("per_instance_stats"), told := list[Note]()):
-        made.append(_table(files["per_instance_stats"], run, rows, told))
-    if not made and (rows := aggregates(run, held.get("stats"), told := list[Note]())):
-        made.append(_table(files["stats"], run, rows, told))
-    if not made:
-        text = "runs without an answer and without a score left out"
-        notes.append(Note("warning", "empty_log", text, next(iter(files.values())).name, 1))
-    return made
+            notes.append(Note("warning", "bad_file", "a file left out", e.file, 1))
+    return found
 
 
-def _content(source: Source) -> Any:
-    content = content_of(source)
-    kind = _READ[source.stem]
-    if not isinstance(content, kind):
-        word = "an object" if kind is dict else "a list"
-        raise FileProblem(f"holds {type(content).__name__}, not {word}", file=source.name)
-    return content
+def _value(source: Source, kind: type) -> Any:
+    value = content_of(source)
+    if not isinstance(value, kind):
+        what = f"holds {type(value).__name__}, not {kind.__name__}"
+        raise FileProblem(what, file=source.name, mend="give the file as HELM wrote it")
+    return value
 
 
-def _table(
-    source: Source, run: Run, rows: list[tuple[int, dict[str, Any]]], notes: list[Note]
-) -> Table:
-    numbers = [number for number, _ in rows]
-    only = [row for _, row in rows]
-    return made_table(source, run.settings(), only, numbers, notes, scale_mend=_NO_SIZE)
+def _newest(found: list[Read], notes: list[Note]) -> list[Read]:
+    """One run of each model, task and setting: that with items, then the newest."""
+    last = {one.key: one for one in sorted(found, key=lambda one: one.age)}
+    text = "another run of the same model, task and setting (that with items, else the newest) read"
+    for one in found:
+        if last[one.key] is not one:
+            notes.append(Note("warning", "older_run", f"left out: {text}", one.name, 1))
+    return [one for one in found if last[one.key] is one]
