@@ -21,9 +21,10 @@ KINDS = {
     ".arrow": "arrow",
     ".feather": "arrow",
     ".ipc": "arrow",
+    ".eval": "eval",
 }
 ZIPPED = {"csv", "tsv", "jsonl"}  # also read with .gz after the name
-KNOWN = ".parquet, .csv, .tsv, .jsonl, .ndjson, .json, .arrow, .feather, .csv.gz, .jsonl.gz"
+KNOWN = ".parquet, .csv, .tsv, .jsonl, .ndjson, .json, .arrow, .feather, .eval, .csv.gz, .jsonl.gz"
 MANIFEST = "unmirage-records.json"
 
 

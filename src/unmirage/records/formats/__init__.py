@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from unmirage.records.formats import lm_eval
+from unmirage.records.formats import inspect_ai, lm_eval
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table
 from unmirage.types import Note
@@ -25,7 +25,10 @@ class Format:
     load: Callable[[Iterable[Source], bool], Loaded]  # all sources it claimed, skip_bad
 
 
-FORMATS: tuple[Format, ...] = (Format("lm-evaluation-harness 0.4", lm_eval.is_log, lm_eval.load),)
+FORMATS: tuple[Format, ...] = (
+    Format("lm-evaluation-harness 0.4", lm_eval.is_log, lm_eval.load),
+    Format("Inspect", inspect_ai.is_log, inspect_ai.load),
+)
 
 
 def format_of(source: Source) -> Format | None:
