@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from unmirage.records.formats import inspect_ai, lm_eval
+from unmirage.records.formats import helm, inspect_ai, lm_eval
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table
 from unmirage.types import Note
@@ -28,6 +28,7 @@ class Format:
 FORMATS: tuple[Format, ...] = (
     Format("lm-evaluation-harness 0.4", lm_eval.is_log, lm_eval.load),
     Format("Inspect", inspect_ai.is_log, inspect_ai.load),
+    Format("HELM", helm.is_log, helm.load),
 )
 
 

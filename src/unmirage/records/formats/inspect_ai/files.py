@@ -12,6 +12,7 @@ import msgspec
 from unmirage.errors import FileProblem, ValueProblem
 from unmirage.records.formats.inspect_ai.archive import Archive, BadArchive
 from unmirage.records.formats.inspect_ai.rows import BadSample, Sample, sample_of
+from unmirage.records.formats.skim import skim, whole
 from unmirage.records.jsonlines import MAX_LIST, Decoder
 from unmirage.records.sniff import Source
 from unmirage.records.table import guard, show
@@ -21,7 +22,6 @@ _HEAD = 4096  # bytes of a .json file in which a log shows itself
 _EVAL = re.compile(rb'"eval"\s*:\s*\{')
 _BESIDE = re.compile(rb'"(status|run_id|eval_id|task_id)"\s*:')
 _SAMPLE = re.compile(r"^samples/.*_epoch_\d+(\.json|/sample\.json)$", re.DOTALL)
-_MAX_PLAIN = 256 * 2**20  # bytes of JSON that may be decoded as a whole
 _MEND = "repair it, write the log again, or leave such samples out with skip_bad (--skip-bad)"
 #: where a log says how it went, the best first; older versions had other names
 _HEADERS = ("header.json", "_journal/start.json", "start.json")
@@ -147,12 +147,12 @@ class _Reader:
 
     def _summaries(self, packed: Archive) -> list[Any]:
         """Short forms of the samples, for a log in which they themselves are not."""
-        whole = [n for n in ("summaries.json", "summary.json") if n in packed.members]
+        joined = [n for n in ("summaries.json", "summary.json") if n in packed.members]
         parts = sorted(
             n for n in packed.members if re.match(r"(_journal/)?summaries/\d+\.json$", n)
         )
         found: list[Any] = []
-        for name in whole[:1] or parts:
+        for name in joined[:1] or parts:
             rows = self._member(packed, name, None)
             found += rows if isinstance(rows, list) else []
         return found
@@ -160,7 +160,7 @@ class _Reader:
     def _member(self, packed: Archive, name: str, shape: type[msgspec.Struct] | None) -> Any:
         try:
             raw = packed.read(name)
-            return self._skim(raw, shape) if shape else self._plain(raw)
+            return self._skim(raw, shape) if shape else whole(raw, self.decode)
         except (ValueError, BadArchive) as e:
             what = f"cannot be read ({str(e)[:120]})"
             raise FileProblem(
@@ -168,23 +168,15 @@ class _Reader:
             ) from e
 
     def _skim(self, raw: bytes, shape: type[msgspec.Struct]) -> dict[str, Any]:
-        """The keys of ``shape``; what is no strict JSON (NaN) is decoded as a whole.
+        """The keys of ``shape``.
 
         Raises:
             ValueError: no JSON object.
         """
-        try:
-            return _as_dict(msgspec.json.decode(raw, type=shape))
-        except (ValueError, RecursionError):
-            found = self._plain(raw)
+        found = skim(raw, shape, self.decode)
         if not isinstance(found, dict):
             raise ValueError("no JSON object")
-        return {k: v for k, v in found.items() if k in shape.__struct_fields__}
-
-    def _plain(self, raw: bytes) -> Any:
-        if len(raw) > _MAX_PLAIN:
-            raise ValueError("too large, and no strict JSON")
-        return self.decode(raw)
+        return found
 
     def _samples(self, rows: Iterable[tuple[int, Any]]) -> list[Sample]:
         return list(self._each(rows))
@@ -222,10 +214,3 @@ class _Reader:
 
     def _problem(self, what: str, mend: str | None) -> FileProblem:
         return FileProblem(what, file=self.source.name, mend=mend)
-
-
-def _as_dict(found: msgspec.Struct) -> dict[str, Any]:
-    fields = {k: getattr(found, k) for k in found.__struct_fields__}
-    if isinstance(rows := fields.get("samples"), list):
-        fields["samples"] = [_as_dict(row) for row in rows]
-    return fields
