@@ -8,7 +8,6 @@ import json
 import random
 import subprocess
 import sys
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.records import ladders, test_properties
+from tests.records import ladders, test_inspect, test_properties
 from unmirage.errors import UnmirageError
 from unmirage.records import read
+from unmirage.records.formats.inspect_ai.archive import Archive
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "formats"
 GENUINE = ["lm_eval_v04", "lm_eval_v0", "lm_eval_v0_small", "helm", "inspect"]
@@ -105,24 +105,19 @@ def parts(value: Any) -> Iterator[tuple[Any, Any]]:
 def damaged_file(path: Path, raw: bytes, rng: random.Random) -> bytes:
     """A damaged file, or one that is whole but holds what is damaged."""
     if path.suffix == ".eval" and rng.random() < 0.8:
-        return damaged_zip(raw, rng)
+        return damaged_zip(path, rng)
     if path.suffix == ".parquet":
         return damaged_parquet(raw, rng)
     return damaged(raw, rng)
 
 
-def damaged_zip(raw: bytes, rng: random.Random) -> bytes:
-    made = io.BytesIO()
-    try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as old, zipfile.ZipFile(made, "w") as new:
-            names = old.namelist()
-            bad = rng.choice(names)
-            for name in names:
-                inner = old.read(name)
-                new.writestr(name, damaged(inner, rng) if name == bad else inner)
-    except NotImplementedError:  # Zstandard
-        return damaged(raw, rng)
-    return made.getvalue()
+def damaged_zip(path: Path, rng: random.Random) -> bytes:
+    """A whole archive of which one member is damaged."""
+    with Archive(path) as whole:
+        held = {name: whole.read(name) for name in whole.members}
+    bad = rng.choice(list(held))
+    held[bad] = damaged(held[bad], rng)
+    return test_inspect.packed(list(held.items()))
 
 
 def damaged_parquet(raw: bytes, rng: random.Random) -> bytes:
