@@ -197,6 +197,19 @@ def test_without_samples_the_results_are_scores(tmp_path: Path) -> None:
     assert any(n.code == "null_score" and n.count == 1 for n in found.notes)
 
 
+def test_what_the_log_states_is_held_against_its_samples(tmp_path: Path) -> None:
+    made = [sample(1, "C"), sample(2, "I"), sample(3, "C"), sample(4, "C")]
+    for name, stated, done, code in (
+        ("agrees", 0.75, 4, None),
+        ("differs", 0.5, 4, "stated_otherwise"),
+        ("part", 0.5, 90, "samples_missing"),
+    ):
+        results = {"completed_samples": done, "scores": [scorer("match", stated)]}
+        path = as_eval(tmp_path / f"{name}.eval", head() | {"results": results}, made)
+        told = {n.code for n in read(path).notes} & {"stated_otherwise", "samples_missing"}
+        assert told == ({code} if code else set())
+
+
 def test_settings_keep_runs_apart(tmp_path: Path) -> None:
     for i, args in enumerate(({"fewshot": 5}, {"fewshot": 0, "cot": True})):
         as_json(tmp_path / f"{i}.json", head(task_args=args, task_id=str(i)), [sample(1, "C")])

@@ -66,7 +66,7 @@ def samples_table(log: Log, skip_bad: bool) -> Table | None:
         numbers += [place] * len(mine)
     if not rows:
         return None
-    notes += _notes(log, counts)
+    notes += [*_notes(log, counts), *_stated(log, rows)]
     return made_table(log.source, log.settings(), rows, numbers, notes, scale_mend=NO_SIZE)
 
 
@@ -165,6 +165,31 @@ def _notes(log: Log, counts: _Counts) -> list[Note]:
         (counts.strange, "null_score", "scores that are neither a grade nor a number left out"),
     )
     return [Note("warning", code, text, log.source.name, n) for n, code, text in told if n]
+
+
+def _stated(log: Log, rows: list[dict[str, Any]]) -> list[Note]:
+    """Where the samples are not all, or their mean is not the accuracy that the log states."""
+    results, notes = part(log.head, "results"), []
+    done = real(results.get("completed_samples")) or 0.0
+    if done > log.samples:
+        text = f"samples of a run that had more ({done:,.0f}): what is read is a part of it"
+        notes.append(Note("warning", "samples_missing", text, log.source.name, log.samples))
+    listed = results.get("scores")
+    for one in listed if isinstance(listed, list) and done <= log.samples else []:
+        name, said = _accuracy(part_of(one))
+        mine = [row["score"] for row in rows if row.get("metric") == name]
+        if not mine or said is None or not math.isfinite(said):
+            continue
+        mean = math.fsum(mine) / len(mine)
+        if abs(mean - said) > 1e-6:
+            text = f"the log states an accuracy of {said:.6g} under {name!r}, its samples give "
+            text += f"{mean:.6g}: other samples, or epochs that were not reduced by their mean"
+            notes.append(Note("warning", "stated_otherwise", text, log.source.name))
+    return notes
+
+
+def _accuracy(one: Mapping[str, Any]) -> tuple[str, float | None]:
+    return str(one.get("name")), real(part(one, "metrics", "accuracy").get("value"))
 
 
 # ---------------------------------------------------------------- results without samples
