@@ -30,9 +30,10 @@ def said(rungs_log: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def reported(samples: pl.DataFrame, task: str, metric: str) -> pl.DataFrame:
-    """The score of each item and repeat that the tool gave."""
-    return samples.filter(pl.col("task") == task, pl.col("metric") == metric)
+def reported(samples: pl.DataFrame, task: str, scorer: str | None = None) -> pl.DataFrame:
+    """The score of each item and repeat that the tool gave; by one scorer where there are more."""
+    here = samples.filter(pl.col("task") == task, pl.col("metric") == "accuracy")
+    return here if scorer is None else here.filter(pl.col("filter") == scorer)
 
 
 def answers(samples: pl.DataFrame, task: str) -> pl.DataFrame:
@@ -58,7 +59,7 @@ def test_generated_answers_are_scored_as_inspect_does(inspect_logs: Path) -> Non
 
 def test_choices_have_inspects_scores_and_no_brier_score(inspect_logs: Path) -> None:
     samples = unmirage.read(inspect_logs).samples
-    assert reported(samples, "choices", "choice").height == 24
+    assert reported(samples, "choices").height == 24
     with pytest.raises(unmirage.UnmirageError, match="choice_logprobs"):
         metrics.score("brier", answers(samples, "choices"))
 

@@ -74,13 +74,10 @@ def _bbh(root: Path, size: int, right: int, items: int) -> None:
 
 
 def _inspect(root: Path, size: int, right: int, items: int) -> None:
-    made = [inspect.sample(i, "C" if i < right else "I") for i in range(items)]
-    root.mkdir(parents=True, exist_ok=True)
-    top = inspect.head(model(size))
-    if size % 3:
-        inspect.as_eval(root / f"{size}.eval", top, made, packed=size % 2 == 1)
-    else:
-        inspect.as_json(root / f"{size}.json", top, made)
+    made = [inspect.sample(i, "CI"[i >= right], "45"[i >= right]) for i in range(items)]
+    stated = inspect.results(right / items, items)
+    whole = inspect.log(made, f"hf/{model(size)}", eval_id=f"e{size}", results=stated)
+    inspect.put(root / f"{size}.{'eval' if size % 3 else 'json'}", whole)
 
 
 def _helm(root: Path, size: int, right: int, items: int) -> None:

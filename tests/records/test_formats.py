@@ -18,7 +18,7 @@ from tests.records import ladders
 from unmirage import cli
 from unmirage.errors import UnmirageError
 from unmirage.records import read
-from unmirage.records.formats import FORMATS, Loaded, inspect
+from unmirage.records.formats import FORMATS, Loaded, inspect_ai
 from unmirage.records.sniff import Source, find
 from unmirage.types import Records
 
@@ -150,7 +150,7 @@ def test_many_bad_files_are_not_as_many_readings(
 
     def load(sources: list[Source], skip_bad: bool) -> Loaded:
         calls.append(len(sources))
-        return inspect.load(sources, skip_bad)
+        return inspect_ai.load(sources, skip_bad)
 
     counted = (replace(f, load=load) if f.name == "Inspect" else f for f in FORMATS)
     monkeypatch.setattr(import_module("unmirage.records.read"), "FORMATS", tuple(counted))
@@ -165,7 +165,7 @@ def test_many_bad_files_are_not_as_many_readings(
 #: a task and a metric of each, and the score of the smallest model at 40 items
 MIXED = {
     "lm-evaluation-harness 0.4": ("quiz", "accuracy", 0.125),
-    "Inspect": ("sums", "match", 0.125),
+    "Inspect": ("sums", "accuracy", 0.125),
     "HELM": ("helm_quiz", "exact_match", 0.125),
     "BIG-bench": ("big_quiz", "multiple_choice_grade", 0.125),
     "csv": ("listed", "accuracy", 0.125),
