@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import unmirage
 from unmirage.errors import ColumnError, FileProblem, UnmirageError, ValueProblem
 from unmirage.records import read, write_store
+from unmirage.records.scale import size_in
 from unmirage.records.store import read_store
 from unmirage.types import Note, Records
 
@@ -223,3 +224,10 @@ def test_origins_survive_a_store_and_a_parquet_file(tmp_path: Path) -> None:
     for records in (got, again):
         keys = {j.key.settings for j in unmirage.audit(records, seed=1, draws=100).judgements}
         assert keys == {()}
+
+
+@pytest.mark.parametrize(
+    "name", ["9" * 400 + "b", "1." + "9" * 400 + "b", "a/" + "9" * 309 + "b-70m"]
+)
+def test_numbers_in_names_that_are_no_sizes(name: str) -> None:
+    assert size_in(name) in (None, 7e7)

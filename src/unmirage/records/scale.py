@@ -18,7 +18,9 @@ from unmirage.records.recognise import Recognised, near
 from unmirage.types import Level, Note
 
 # 1_8B may be 1.8B: no size is read off it
-_SIZE = re.compile(r"(?<![A-Za-z0-9.])(?<!\d_)(\d+)(\.\d+)?([mMbB])(\d*)(?![A-Za-z0-9]|\.\d)")
+_SIZE = re.compile(
+    r"(?<![A-Za-z0-9.])(?<!\d_)(\d{1,9})(\.\d{1,9})?([mMbB])(\d{0,9})(?![A-Za-z0-9]|\.\d)"
+)
 _FACTORS = {"m": 1e6, "b": 1e9}
 #: the values of ``scale_source``, best first
 TABLE, MODELS, BUNDLED, NAME = "table", "models file", "bundled table", "name"
