@@ -68,12 +68,8 @@ def option(of: Row, place: int, tokens: list[tuple[str, float]], **more: Any) ->
 
 
 def stat(metric: str, mean: Any, **name: Any) -> Row:
-    return {
-        "name": {"name": metric, "split": "test", **name},
-        "count": 1,
-        "sum": mean,
-        "mean": mean,
-    }
+    facts = {"count": 1, "sum": mean, "sum_squared": mean, "mean": mean}
+    return {"name": {"name": metric, "split": "test", **name}, **facts}
 
 
 def scores(item: str, trial: int = 0, perturbation: Row | None = None, **given: Any) -> Row:
@@ -392,7 +388,7 @@ def test_names_of_tasks(name: str, task: str) -> None:
 
 def test_other_files_of_these_names_are_no_runs(tmp_path: Path) -> None:
     table = tmp_path / "stats.json"
-    rows = [{"model": "m", "params": 1e9, "task": "t", "score": 0.5}]
+    rows = [{"model": "m", "params": 1e9, "task": "t", "score": 0.5, "count": 9}]
     for name in ("stats.json", "instances.json", "scenario.json"):
         table = tmp_path / name
         table.write_text(json.dumps(rows))

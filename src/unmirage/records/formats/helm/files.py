@@ -24,8 +24,8 @@ _MARKS = {
     "scenario_state.json": (b'"adapter_spec"',),
     "run_spec.json": (b'"scenario_spec"', b'"adapter_spec"'),
     "per_instance_stats.json": (b'"instance_id"',),
-    "stats.json": (b'"sum_squared"', b'"count"'),
-    "scenario.json": (b'"definition_path"', b'"description"'),
+    "stats.json": (b'"sum_squared"',),
+    "scenario.json": (b'"definition_path"',),
 }
 #: files that HELM makes of these for its pages
 _COPIES = ("instances.json", "display_predictions.json", "display_requests.json")
