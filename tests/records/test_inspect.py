@@ -189,7 +189,9 @@ def test_choices_and_no_log_probabilities_of_them(tmp_path: Path) -> None:
     found = answers(got).sort("item")
     assert found["choices"].to_list() == [["w", "x", "y", "z"]] * 3
     assert found["target_index"].to_list() == [1, 3, None]
-    assert found["choice_credit"].to_list() == [None, None, [1.0, 0.0, 1.0, 0.0]]
+    # of several right choices all must be named
+    assert found["targets"].to_list() == [["B"], ["D"], ["A, C"]]
+    assert metrics.score("exact_match", found).tolist() == [1.0, 0.0, 1.0]
     assert scored(got, "chance") == [
         ("1", "accuracy", 1.0, 0.25),
         ("2", "accuracy", 0.0, 0.25),
@@ -276,8 +278,14 @@ def test_several_scorers_are_several_metrics(tmp_path: Path) -> None:
 
 def test_a_number_that_is_no_accuracy_keeps_the_name_of_its_scorer(tmp_path: Path) -> None:
     rows = [sample(1, 0.5, None), sample(2, 2, None)]
-    got = read(put(tmp_path / "a.json", log(rows, results=results(1.25, metric="mean"))))
-    assert scored(got, "higher_is_better") == [("1", "match", 0.5, None), ("2", "match", 2.0, None)]
+    stated = results(1.25, metric="mean", scorer="length", name="length")
+    for row in rows:
+        row["scores"] = {"length": row["scores"]["match"]}
+    got = read(put(tmp_path / "a.json", log(rows, results=stated)))
+    assert scored(got, "higher_is_better") == [
+        ("1", "length", 0.5, None),
+        ("2", "length", 2.0, None),
+    ]
     # no scorer found an answer in it: the output as it is
     assert answers(got)["output"].to_list() == ["It is None"] * 2
 
@@ -338,8 +346,13 @@ def test_scores_of_a_run_without_items(tmp_path: Path) -> None:
 
 
 def test_a_run_without_any_score_is_told(tmp_path: Path) -> None:
-    with pytest.raises(FileProblem, match="neither samples nor scores"):
-        read(put(tmp_path / "a.json", log(None, results=None)))
+    empty = put(tmp_path / "a.json", log(None, results=None))
+    with pytest.raises(FileProblem, match="neither samples"):
+        read(empty)
+    put(tmp_path / "b.json", log(TWO, eval_id="b", task="other"))
+    got = read(tmp_path)
+    assert len(scored(got)) == 2
+    assert codes(got)["no_scores"] == 1
 
 
 def test_a_run_that_did_not_end_is_read_with_a_warning(tmp_path: Path) -> None:

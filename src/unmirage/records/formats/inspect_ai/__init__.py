@@ -54,10 +54,14 @@ def load(sources: Iterable[Source], skip_bad: bool = False) -> tuple[list[Table]
             text = "logs that cannot be read left out"
             notes.append(Note("warning", "bad_log", text, source.name, 1))
     runs, told = once(run_of(log) for log in logs)
-    parts = [found for run in runs if (found := _part(run))]
-    if runs and not parts and not notes:
-        what = "holds neither samples nor scores"
-        raise FileProblem(what, file=runs[0].log.source.name, mend="score it: inspect score")
+    found = [(run, _part(run)) for run in runs]
+    parts = [one for _, one in found if one is not None]
+    for run in (run for run, one in found if one is None):
+        source = run.log.source
+        what = "holds neither samples with scores or answers, nor scores of the run"
+        if not (source.found or parts or skip_bad):
+            raise FileProblem(what, file=source.name, mend="score it: inspect score")
+        notes.append(Note("warning", "no_scores", f"logs left out: the log {what}", source.name, 1))
     agreed = compare(parts)
     tables = [settled(one, agreed) for one in parts]
     return tables, [*notes, *told, *agreement_notes(agreed)]

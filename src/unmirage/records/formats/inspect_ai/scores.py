@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from unmirage.records.formats.inspect_ai.rows import Sample, Score, points
+from unmirage.records.formats.inspect_ai.rows import Sample, Score, letter_of, points
 from unmirage.records.formats.inspect_ai.runs import Run, text_of
 from unmirage.records.formats.lm_eval.results import part, real
 from unmirage.records.jsonlines import json_text
 
+#: scorers of Inspect that give letters for right and wrong, whatever is made of these
+_RIGHT_OR_WRONG = {"exact", "match", "includes", "pattern", "answer", "choice", "math"}
+_RIGHT_OR_WRONG |= {"model_graded_qa", "model_graded_fact"}
 Rows = tuple[list[dict[str, Any]], list[int]]  # rows and their places
 
 
@@ -94,13 +97,13 @@ def names_of(run: Run) -> Names:
     scorers = dict.fromkeys([*(s.scorer for s in given), *(t.scorer for t in stated)])
     scorers |= dict.fromkeys(name for r in _reductions(run) if (name := text_of(r.get("scorer"))))
     accuracies = {(t.scorer, t.part) for t in stated if "accuracy" in t.values}
+    accuracies |= {(name, None) for name in scorers if name.split("/")[-1] in _RIGHT_OR_WRONG}
     letters: dict[tuple[str, str | None], bool] = {}
     for score in given:
         if score.value is not None:
             key = (score.scorer, score.part)
             letters[key] = letters.get(key, True) and score.letter
-    known = {(t.scorer, t.part) for t in stated}
-    accuracies |= {key for key, all_letters in letters.items() if all_letters and key not in known}
+    accuracies |= {key for key, all_letters in letters.items() if all_letters}
     return Names(tuple(scorers), frozenset(accuracies))
 
 
@@ -143,16 +146,19 @@ def _answers(
             "filter": names.filter(scorer) if scorer else None,
             "prompt": sample.prompt,
             "output": output,
-            "targets": list(sample.targets) or None,
+            "targets": _targets(sample) or None,
             "choices": list(sample.choices) or None,
+            "target_index": sample.right[0] if len(sample.right) == 1 else None,
         }
-        if len(sample.right) == 1:
-            row["target_index"] = sample.right[0]
-        elif sample.right:
-            count = len(sample.choices)
-            row["choice_credit"] = [float(i in sample.right) for i in range(count)]
         rows.append(row)
     return rows
+
+
+def _targets(sample: Sample) -> list[str]:
+    """What is right: any target, but of several right choices all must be named."""
+    if len(sample.right) > 1:
+        return [", ".join(letter_of(i) for i in sample.right)]
+    return list(sample.targets)
 
 
 def _found(score: Score | None) -> str | None:
@@ -173,11 +179,10 @@ def verdicts(run: Run, names: Names) -> dict[tuple[str, str | None], Counter[str
     for sample in run.log.samples:
         for score in sample.scores:
             output = _found(score) if score.scorer in finders else sample.completion
-            if score.value is None or score.part is not None or output is None:
+            targets = {t.strip() for t in _targets(sample)}
+            if score.value is None or score.part is not None or output is None or not targets:
                 continue
-            if not sample.targets:
-                continue
-            ours = float(output.strip() in {t.strip() for t in sample.targets})
+            ours = float(output.strip() in targets)
             count = found.setdefault((run.task, names.filter(score.scorer)), Counter())
             if abs(ours - score.value) >= 1e-6:
                 count["ours" if ours > score.value else "theirs"] += 1
