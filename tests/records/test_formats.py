@@ -10,6 +10,7 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
@@ -49,6 +50,26 @@ def test_every_format_has_a_writer_here() -> None:
 def test_only_the_format_itself_claims_its_files(tmp_path: Path, name: str) -> None:
     sources, _ = find(ladders.write(name, tmp_path, items=3))
     assert {s.name: claims(s) for s in sources} == {s.name: [name] for s in sources}
+
+
+#: names that logs bear as well
+LIKE = ["results.json", "stats.json", "scenario_state.json", "task.json", "scores_a.json"]
+LIKE += ["samples_t.jsonl", "batch_output.jsonl", "eval_metadata.csv", "details_t.parquet"]
+
+
+@pytest.mark.parametrize("name", LIKE)
+def test_a_table_under_the_name_of_a_log_is_a_table(tmp_path: Path, name: str) -> None:
+    frame = pl.DataFrame({"model": ["m"], "params": [1e9], "score": [0.5], "count": [9]})
+    path = tmp_path / name
+    {
+        ".csv": frame.write_csv,
+        ".json": frame.write_json,
+        ".jsonl": frame.write_ndjson,
+        ".parquet": frame.write_parquet,
+    }[path.suffix](path)
+    ((source,), _) = find(path)
+    assert claims(source) == []
+    assert read(tmp_path).aggregates["score"].to_list() == [0.5]
 
 
 @pytest.mark.parametrize("folder", GENUINE)
