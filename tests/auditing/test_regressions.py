@@ -228,3 +228,20 @@ def test_a_level_that_the_draws_cannot_reach_is_refused():
     records = unmirage.read(scores(Truth(), Design()))
     with pytest.raises(OptionError, match="--draws 2000"):
         unmirage.audit(records, draws=1000, level=0.0005)
+
+
+@pytest.mark.parametrize("error", [1e300, 1e-300])
+def test_standard_errors_beyond_all_numbers_are_unknown(error):
+    frame = pl.DataFrame(
+        {
+            "params": [1e6, 1e7, 1e8, 1e9, 1e10, 1e11],
+            "metric": "exact_match",
+            "score": [0.2, 0.2, 0.3, 0.4, 0.5, 0.7],
+            "stderr": error,
+        }
+    )
+    records = unmirage.read(frame)
+    assert records.aggregates["stderr"].null_count() == 6
+    assert any(n.code == "stderr_bad" and n.count == 6 for n in records.notes)
+    [found] = unmirage.audit(records, draws=100).judgements
+    assert found.verdict != "survives"

@@ -221,8 +221,9 @@ def _side_numbers(work: _Work) -> None:
     frame = work.frame
     if "stderr" in frame.columns:
         s = frame["stderr"]
-        bad = ((s < 0) | ~s.is_finite()).fill_null(False)
-        _blank(work, "stderr", bad, "stderr_bad", "standard errors below 0 or not finite")
+        # the square must be a number above 0
+        bad = ((s < 0) | ~s.is_finite() | (s > 1e150) | ((s > 0) & (s < 1e-150))).fill_null(False)
+        _blank(work, "stderr", bad, "stderr_bad", "standard errors below 0 or beyond all numbers")
         # harnesses write 0.0 where they could not know it
         score = frame["score"]
         zero = ((s == 0) & (score > 0) & (score < 1)).fill_null(False)
