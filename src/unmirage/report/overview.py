@@ -9,15 +9,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from unmirage.overview import Chain, Compared, ModelSeen, Overview, TaskSeen
 from unmirage.report import text
-from unmirage.report.terminal import note_lines
+from unmirage.report.terminal import bare_table, note_lines
 from unmirage.report.view import notes_view, package_version, plain
 
 SCHEMA = "unmirage.read/1"
@@ -134,12 +132,7 @@ def _table(
     limit: int | None,
     ascii_only: bool,
 ) -> RenderableType:
-    table = Table(
-        box=box.ASCII2 if ascii_only else box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-    )
+    table = bare_table(ascii_only)
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows[:limit]:

@@ -236,6 +236,16 @@ def note_lines(notes: Sequence[View]) -> Iterable[RenderableType]:
         yield Padding(line, (0, 0, 0, 2), expand=False)
 
 
+def bare_table(plain: bool) -> Table:
+    """A table without edges; ``plain`` for a console that knows ASCII alone."""
+    return Table(
+        box=box.ASCII2 if plain else box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
+
+
 # ---------------------------------------------------------------- metrics
 
 
@@ -243,12 +253,7 @@ def metric_table(
     rows: list[dict[str, Any]], *, width: int = 80, plain: bool = False
 ) -> RenderableType:
     """The registered metrics, as ``unmirage.metrics.table`` describes them."""
-    table = Table(
-        box=box.ASCII2 if plain else box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-    )
+    table = bare_table(plain)
     stacked = width < _WIDEST  # then the needs go below the name
     headings = ("metric", "range", "chance", "better", "linear", "contin.")
     for heading in headings if stacked else (*headings, "needs"):

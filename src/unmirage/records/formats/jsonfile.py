@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 from unmirage.errors import FileProblem
-from unmirage.records.jsonlines import MAX_LIST, Decoder
+from unmirage.records.jsonlines import MAX_LIST, Decoder, lines
 from unmirage.records.sniff import Source
 from unmirage.records.table import guard
+from unmirage.records.tables import open_source
 from unmirage.types import Note
 
 _HEAD = 1000  # bytes in which a file shows what it is
@@ -23,6 +25,21 @@ def head_of(source: Source) -> bytes:
         return b""
     with guard(source.name), source.path.open("rb") as f:
         return f.read(_HEAD).removeprefix(_BOM).lstrip()
+
+
+def first_row(source: Source) -> dict[str, Any]:
+    """The object in the first of the first lines of a .jsonl file that is JSON; else empty."""
+    if source.kind != "jsonl":
+        return {}
+    decode = Decoder()
+    with guard(source.name), open_source(source) as stream:
+        for _, line in islice(lines(stream, source.name), 3):
+            try:
+                row = decode(line)
+            except ValueError:
+                continue
+            return row if isinstance(row, dict) else {}
+    return {}
 
 
 def content_of(source: Source) -> Any:

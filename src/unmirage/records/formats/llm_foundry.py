@@ -19,8 +19,8 @@ from typing import Any
 
 from unmirage.errors import FileProblem, InputError, ValueProblem
 from unmirage.records.formats.jsonfile import is_kind, readable
-from unmirage.records.formats.lm_eval.results import part, real, whole
 from unmirage.records.formats.made import made_table
+from unmirage.records.formats.values import part, real, whole
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table, guard, show
 from unmirage.records.tables import absolute

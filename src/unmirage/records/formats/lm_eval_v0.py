@@ -17,8 +17,9 @@ from unmirage import metrics
 from unmirage.errors import FileProblem
 from unmirage.records.duplicates import shots_in
 from unmirage.records.formats.jsonfile import is_kind, readable
-from unmirage.records.formats.lm_eval.results import part, real, run_of, whole
+from unmirage.records.formats.lm_eval.results import run_of
 from unmirage.records.formats.made import made_table
+from unmirage.records.formats.values import part, real, whole
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table
 from unmirage.types import Note

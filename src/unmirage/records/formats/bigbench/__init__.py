@@ -16,8 +16,8 @@ from unmirage.records.formats.bigbench.queries import items
 from unmirage.records.formats.bigbench.scores import PARAMS, Result, aggregates
 from unmirage.records.formats.bigbench.task import Tasks, is_task
 from unmirage.records.formats.jsonfile import is_kind, readable
-from unmirage.records.formats.lm_eval.results import part
 from unmirage.records.formats.made import made_table
+from unmirage.records.formats.values import part
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table
 from unmirage.types import Note

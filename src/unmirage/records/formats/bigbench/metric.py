@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from unmirage.records.formats.lm_eval.results import real
+from unmirage.records.formats.values import real
 
 #: written on 0-100
 ON_100 = ("bleu", "sequence_f1", "rouge1", "rouge2", "rougeLsum", "normalized_aggregate_score")

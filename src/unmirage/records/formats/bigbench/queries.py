@@ -10,7 +10,7 @@ from typing import Any
 
 from unmirage.records.formats.bigbench.metric import ON_100, fits, higher_is_better
 from unmirage.records.formats.bigbench.scores import Result, shots_of, subtask_of
-from unmirage.records.formats.lm_eval.results import part, real
+from unmirage.records.formats.values import part, real
 
 _PROGRAM = "programmatic"  # stands for the names of subtasks and shots that are not known
 Row = dict[str, Any]

@@ -17,7 +17,7 @@ from unmirage.records.formats.bigbench.metric import (
     unit_of,
 )
 from unmirage.records.formats.bigbench.task import TaskFacts
-from unmirage.records.formats.lm_eval.results import part, real, whole
+from unmirage.records.formats.values import part, real, whole
 from unmirage.records.sniff import Source
 from unmirage.records.table import show
 from unmirage.types import Note

@@ -13,7 +13,7 @@ import msgspec
 
 from unmirage.errors import FileProblem
 from unmirage.records.formats.jsonfile import content_of, head_of
-from unmirage.records.formats.lm_eval.results import real
+from unmirage.records.formats.values import real
 from unmirage.records.sniff import Source
 from unmirage.records.tables import absolute
 from unmirage.types import Note

@@ -7,7 +7,7 @@ is joined by ``custom_id``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -26,7 +26,7 @@ from unmirage.records.jsonlines import Decoder, lines, read_lines
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table, guard
 from unmirage.records.tables import absolute, open_source
-from unmirage.types import Note
+from unmirage.types import Level, Note
 
 __all__ = ["is_log", "load"]
 NO_SIZE = "responses do not say how large a model is: give the models' sizes (--models)"
@@ -156,24 +156,50 @@ def _read(source: Source, requests: Mapping[str, Any], skip_bad: bool) -> _File:
 def _left_out(name: str, answers: list[Answer], bad: int) -> Iterator[Note]:
     if bad:
         yield Note("warning", "bad_rows", "lines that cannot be read left out", name, bad)
-    if failed := sum(a.failed for a in answers):
-        text = "requests that failed: left out, they are not wrong answers"
-        yield Note("warning", "errors", text, name, failed)
-    if cut := sum(a.cut for a in answers):
-        text = "answers that ended at the limit of tokens, not by themselves"
-        yield Note("info", "cut_answers", text, name, cut)
-    if empty := sum(a.empty for a in answers):
-        text = "responses without a text, or of an echo whose prompt is not known: left out"
-        yield Note("warning", "no_answer", text, name, empty)
-    if unaligned := sum(a.unaligned for a in answers):
-        text = "targets in the prompt that no tokens spell: their log-probabilities are not read"
-        yield Note("warning", "target_not_found", text, name, unaligned)
-    if unknown := sum(a.unknown for a in answers):
-        text = "targets of which a token has no log-probability: not read, the others are not all"
-        yield Note("warning", "logprob_missing", text, name, unknown)
-    if without := sum(not a.fields.get("targets") and not a.failed for a in answers):
-        text = f"answers without a target ({', '.join(TARGETS)}): they cannot be scored"
-        yield Note("warning", "no_target", text, name, without)
+    for level, code, holds, text in _TOLD:
+        if count := sum(holds(a) for a in answers):
+            yield Note(level, code, text, name, count)
+
+
+#: what is told of the answers for which it holds
+_TOLD: tuple[tuple[Level, str, Callable[[Answer], int], str], ...] = (
+    (
+        "warning",
+        "errors",
+        lambda a: a.failed,
+        "requests that failed: left out, they are not wrong answers",
+    ),
+    (
+        "info",
+        "cut_answers",
+        lambda a: a.cut,
+        "answers that ended at the limit of tokens, not by themselves",
+    ),
+    (
+        "warning",
+        "no_answer",
+        lambda a: a.empty,
+        "responses without a text, or of an echo whose prompt is not known: left out",
+    ),
+    (
+        "warning",
+        "target_not_found",
+        lambda a: a.unaligned,
+        "targets in the prompt that no tokens spell: their log-probabilities are not read",
+    ),
+    (
+        "warning",
+        "logprob_missing",
+        lambda a: a.unknown,
+        "targets of which a token has no log-probability: not read, the others are not all",
+    ),
+    (
+        "warning",
+        "no_target",
+        lambda a: not a.fields.get("targets") and not a.failed,
+        f"answers without a target ({', '.join(TARGETS)}): they cannot be scored",
+    ),
+)
 
 
 def _model(source: Source, answer: Answer) -> str:

@@ -21,7 +21,7 @@ from unmirage.records.formats.completions.tokens import (
     target_part,
     tokens_of,
 )
-from unmirage.records.formats.lm_eval.results import real, whole
+from unmirage.records.formats.values import real, whole
 from unmirage.records.jsonlines import json_text
 
 Row = Mapping[str, Any]

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from unmirage.records.formats.lm_eval.results import real
+from unmirage.records.formats.values import real
 
 #: servers write this where a token was not among the likeliest, or for minus infinity
 _UNKNOWN = -9999.0

@@ -10,19 +10,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from unmirage.errors import FileProblem
+from unmirage.records.formats.agreement import Part, agreement_notes, compare, not_finite, settled
 from unmirage.records.formats.every_eval_ever.aggregate import Log, is_record, read_record
 from unmirage.records.formats.every_eval_ever.samples import (
     NO_SIZE,
     Samples,
     is_samples,
     read_samples,
-)
-from unmirage.records.formats.lm_eval.samples import (
-    Part,
-    agreement_notes,
-    compare,
-    not_finite,
-    settled,
 )
 from unmirage.records.formats.made import made_table
 from unmirage.records.sniff import Source

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unmirage.errors import FileProblem
-from unmirage.records.formats.lm_eval.results import part, real, whole
+from unmirage.records.formats.values import part, real, whole
 from unmirage.records.jsonlines import MAX_LIST, Decoder
 from unmirage.records.sniff import Source
 from unmirage.records.table import guard

@@ -7,18 +7,18 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any
 
 import msgspec
 
 from unmirage.errors import FileProblem
+from unmirage.records.formats.agreement import Part, not_finite
 from unmirage.records.formats.cells import BadCell, cell_problem
 from unmirage.records.formats.every_eval_ever.aggregate import Log, Result, task_of, text
-from unmirage.records.formats.lm_eval.results import part, real
-from unmirage.records.formats.lm_eval.samples import Part, not_finite
+from unmirage.records.formats.jsonfile import first_row
 from unmirage.records.formats.made import made_table
-from unmirage.records.jsonlines import Decoder, lines, read_lines
+from unmirage.records.formats.values import part, real
+from unmirage.records.jsonlines import Decoder, read_lines
 from unmirage.records.sniff import Source
 from unmirage.records.table import guard
 from unmirage.records.tables import open_source
@@ -72,17 +72,7 @@ class Samples:
 
 def is_samples(source: Source) -> bool:
     """Whether the first of the first lines that is JSON is an item of the schema."""
-    if source.kind != "jsonl":
-        return False
-    decode = Decoder()
-    with guard(source.name), open_source(source) as stream:
-        for _, raw in islice(lines(stream, source.name), 3):
-            try:
-                row = decode(raw)
-            except ValueError:
-                continue
-            return isinstance(row, dict) and row.keys() >= KEYS
-    return False
+    return first_row(source).keys() >= KEYS
 
 
 def read_samples(source: Source, logs: Mapping[str, Log], skip_bad: bool) -> Samples:

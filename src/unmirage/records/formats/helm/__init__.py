@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from unmirage.errors import FileProblem
+from unmirage.records.formats.agreement import agreement_notes, compare, settled
 from unmirage.records.formats.helm.files import ITEMS, STATE, TOTALS, Run, is_log, runs_of
 from unmirage.records.formats.helm.runs import Read, read_run
 from unmirage.records.formats.jsonfile import content_of
-from unmirage.records.formats.lm_eval.samples import agreement_notes, compare, settled
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table
 from unmirage.types import Note

@@ -10,7 +10,7 @@ from typing import Any
 
 from unmirage.errors import FileProblem
 from unmirage.records.formats.jsonfile import content_of, head_of
-from unmirage.records.formats.lm_eval.results import part, whole
+from unmirage.records.formats.values import part, whole
 from unmirage.records.sniff import Source
 from unmirage.records.tables import absolute
 from unmirage.types import Note

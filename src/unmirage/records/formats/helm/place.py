@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unmirage.records.formats.cells import BadCell
-from unmirage.records.formats.lm_eval.results import whole
+from unmirage.records.formats.values import whole
 
 _FLAGS = {"name", "robustness", "fairness", "computed_on", "seed"}
 _LONGEST = 200  # characters of the name of a variant

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from unmirage.metrics.names import facts
+from unmirage.records.formats.agreement import Part, not_finite
 from unmirage.records.formats.helm.files import ITEMS, STATE, TOTALS, Run
 from unmirage.records.formats.helm.metric import OF_TEXT
 from unmirage.records.formats.helm.place import Place, Repeats
 from unmirage.records.formats.helm.states import States, read_states
 from unmirage.records.formats.helm.stats import Scores, item_scores, totals
-from unmirage.records.formats.lm_eval.samples import Part, not_finite
 from unmirage.records.formats.made import made_table
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table

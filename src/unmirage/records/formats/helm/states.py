@@ -7,10 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import polars as pl
-
-from unmirage.errors import FileProblem
-from unmirage.records.formats.cells import BadCell
+from unmirage.errors import FileProblem, ValueProblem
+from unmirage.records.formats.cells import BadCell, cell_problem
 from unmirage.records.formats.helm.place import Place, place_of
 from unmirage.records.formats.helm.tokens import (
     Completion,
@@ -20,9 +18,8 @@ from unmirage.records.formats.helm.tokens import (
     token_of,
     top_logprobs,
 )
-from unmirage.records.formats.lm_eval.results import part, real, whole
+from unmirage.records.formats.values import part, real, whole
 from unmirage.records.sniff import Source
-from unmirage.records.table import Table, show, value_problem
 from unmirage.types import Level, Note
 
 Fields = dict[str, Any]
@@ -145,11 +142,9 @@ class _Bad:
         return True
 
 
-def bad_cell(source: Source, number: int, bad: BadCell) -> Exception:
+def bad_cell(source: Source, number: int, bad: BadCell) -> ValueProblem:
     """The error on one element of a list."""
-    table = Table(source.name, source.stem, pl.DataFrame(), pl.Series())
-    what = str(bad) + (f": {show(bad.value)}" if bad.value is not None else "")
-    return value_problem(table, what, row=number, column=bad.column, mend=_MEND)
+    return cell_problem(source, number, bad, _MEND, lines=False)
 
 
 # ---------------------------------------------------------------- one request

@@ -11,7 +11,7 @@ from unmirage.records.formats.cells import BadCell
 from unmirage.records.formats.helm.metric import higher_is_better, is_score
 from unmirage.records.formats.helm.place import Place, place_of, variant_of
 from unmirage.records.formats.helm.states import bad_cell
-from unmirage.records.formats.lm_eval.results import part, real, whole
+from unmirage.records.formats.values import part, real, whole
 from unmirage.records.sniff import Source
 
 Fields = dict[str, Any]

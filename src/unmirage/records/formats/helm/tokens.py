@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unmirage.records.formats.cells import BadCell
-from unmirage.records.formats.lm_eval.results import real
+from unmirage.records.formats.values import real
 
 _BYTE = re.compile(r"\\x([0-9a-fA-F]{2})")
 _BLANKS = 64  # bytes of blanks that may stand around an answer

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from unmirage.errors import FileProblem, InputError
+from unmirage.records.formats.agreement import Part, agreement_notes, compare, settled
 from unmirage.records.formats.inspect_ai.files import Log, is_log, read_log
 from unmirage.records.formats.inspect_ai.rows import Sample
 from unmirage.records.formats.inspect_ai.runs import Run, once, run_of
@@ -24,9 +25,8 @@ from unmirage.records.formats.inspect_ai.scores import (
     totals,
     verdicts,
 )
-from unmirage.records.formats.lm_eval.results import part, real
-from unmirage.records.formats.lm_eval.samples import Part, agreement_notes, compare, settled
 from unmirage.records.formats.made import made_table
+from unmirage.records.formats.values import part, real
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table
 from unmirage.types import Note

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from unmirage.records.formats.lm_eval.results import real, whole
+from unmirage.records.formats.values import real, whole
 from unmirage.records.jsonlines import json_text
 
 #: letters that Inspect writes, and words that it takes for numbers

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from unmirage.records.formats.inspect_ai.files import Log
-from unmirage.records.formats.lm_eval.results import part, whole
+from unmirage.records.formats.values import part, whole
 from unmirage.records.jsonlines import json_text
 from unmirage.records.tables import absolute
 from unmirage.types import Note

@@ -10,7 +10,7 @@ from typing import Any
 
 from unmirage.records.formats.inspect_ai.rows import Sample, Score, letter_of, points
 from unmirage.records.formats.inspect_ai.runs import Run, text_of
-from unmirage.records.formats.lm_eval.results import part, real
+from unmirage.records.formats.values import part, real
 from unmirage.records.jsonlines import json_text
 
 #: scorers of Inspect that give letters for right and wrong, whatever is made of these

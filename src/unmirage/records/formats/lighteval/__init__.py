@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from unmirage.errors import FileProblem
+from unmirage.records.formats.agreement import agreement_notes, compare, not_finite, settled
 from unmirage.records.formats.lighteval.details import (
     NO_SIZE,
     Details,
@@ -27,9 +28,9 @@ from unmirage.records.formats.lighteval.files import (
     is_log,
     scores,
 )
-from unmirage.records.formats.lm_eval.results import Run, part
-from unmirage.records.formats.lm_eval.samples import agreement_notes, compare, not_finite, settled
+from unmirage.records.formats.lm_eval.results import Run
 from unmirage.records.formats.made import made_table
+from unmirage.records.formats.values import part
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table
 from unmirage.types import Note

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from unmirage.errors import FileProblem
+from unmirage.records.formats.agreement import Part, not_finite
 from unmirage.records.formats.cells import BadCell, cell_problem
 from unmirage.records.formats.lighteval.files import (
     Facts,
@@ -22,9 +23,9 @@ from unmirage.records.formats.lighteval.files import (
     task_of,
 )
 from unmirage.records.formats.lighteval.rows import OWN, Answer, answer_of
-from unmirage.records.formats.lm_eval.results import Run, part
-from unmirage.records.formats.lm_eval.samples import Part, not_finite
+from unmirage.records.formats.lm_eval.results import Run
 from unmirage.records.formats.made import made_table
+from unmirage.records.formats.values import part
 from unmirage.records.sniff import Source
 from unmirage.records.table import guard
 from unmirage.records.tables import absolute

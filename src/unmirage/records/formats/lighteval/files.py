@@ -12,7 +12,8 @@ import polars as pl
 
 from unmirage.errors import FileProblem
 from unmirage.records.formats.lm_eval.files import split_name
-from unmirage.records.formats.lm_eval.results import Run, part, real, whole
+from unmirage.records.formats.lm_eval.results import Run
+from unmirage.records.formats.values import part, real, whole
 from unmirage.records.jsonlines import MAX_LIST, Decoder
 from unmirage.records.sniff import Source
 from unmirage.records.table import guard

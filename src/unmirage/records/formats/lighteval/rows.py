@@ -11,7 +11,7 @@ from typing import Any
 from unmirage.records.formats.cells import BadCell, likeliest_is_right
 from unmirage.records.formats.lighteval.files import Facts, shots_of
 from unmirage.records.formats.literal import value_of
-from unmirage.records.formats.lm_eval.results import real
+from unmirage.records.formats.values import real
 from unmirage.records.jsonlines import json_text
 
 Row = Mapping[str, Any]

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from unmirage.records.formats.agreement import agreement_notes, compare, not_finite, settled
 from unmirage.records.formats.lm_eval.files import (
     Key,
     Runs,
@@ -23,17 +24,10 @@ from unmirage.records.formats.lm_eval.files import (
     split_name,
 )
 from unmirage.records.formats.lm_eval.gathered import Prompts
-from unmirage.records.formats.lm_eval.results import Run, part, scores, task_facts
-from unmirage.records.formats.lm_eval.samples import (
-    NO_SIZE,
-    agreement_notes,
-    compare,
-    not_finite,
-    read_part,
-    settled,
-    with_prompts,
-)
+from unmirage.records.formats.lm_eval.results import Run, scores, task_facts
+from unmirage.records.formats.lm_eval.samples import NO_SIZE, read_part, with_prompts
 from unmirage.records.formats.made import made_table
+from unmirage.records.formats.values import part
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table
 from unmirage.types import Note

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from unmirage.errors import FileProblem
+from unmirage.records.formats.jsonfile import first_row
 from unmirage.records.formats.lm_eval.results import (
     Run,
     TaskFacts,
@@ -21,10 +21,10 @@ from unmirage.records.formats.lm_eval.results import (
     task_named,
 )
 from unmirage.records.formats.lm_eval.rows import KEYS
-from unmirage.records.jsonlines import MAX_LIST, Decoder, lines
+from unmirage.records.jsonlines import MAX_LIST, Decoder
 from unmirage.records.sniff import Source
 from unmirage.records.table import guard
-from unmirage.records.tables import absolute, open_source
+from unmirage.records.tables import absolute
 from unmirage.types import Note
 
 _DATE = re.compile(r"^(.*?)_?(\d{4}-\d{2}-\d{2}T[\d.:+-]+)$", re.DOTALL)
@@ -61,19 +61,8 @@ def is_log(source: Source) -> bool:
 
 def is_samples_file(source: Source) -> bool:
     """Whether the first of the first lines that is JSON is an item as the harness writes it."""
-    if source.kind != "jsonl":
-        return False
-    decode = Decoder()
-    with guard(source.name), open_source(source) as stream:
-        for _, line in islice(lines(stream, source.name), 3):
-            try:
-                row = decode(line)
-            except ValueError:
-                continue
-            if not isinstance(row, dict):
-                return False
-            return row.keys() >= KEYS and bool({"resps", "arguments"} & row.keys())
-    return False
+    row = first_row(source)
+    return row.keys() >= KEYS and bool({"resps", "arguments"} & row.keys())
 
 
 def is_results_file(source: Source) -> bool:

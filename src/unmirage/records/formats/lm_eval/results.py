@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from unmirage.records.formats.values import part, real, whole
+
 #: keys of ``config.model_args`` that name the model, the most telling first (the tracker's order)
 _NAMES = ("peft", "delta", "pretrained", "model", "path", "engine")
 _STEP = re.compile(r"^(?:global)?[-_]?step[-_]?(\d{1,15})$", re.IGNORECASE)
@@ -42,35 +44,6 @@ class Run:
     step: float | None
     format: str | None  # "chat" where a chat template was applied
     content: Mapping[str, Any]
-
-
-def real(value: Any) -> float | None:
-    """The number behind a JSON value; the harness writes many of them as text.
-
-    >>> real("-1.5"), real("True"), real("N/A"), real([0.5])
-    (-1.5, 1.0, None, None)
-    """
-    if type(value) is float:
-        return value
-    if isinstance(value, str):
-        try:
-            return float(value) if "_" not in value else None
-        except ValueError:
-            return {"True": 1.0, "False": 0.0}.get(value.strip())
-    if not isinstance(value, (bool, int, float)):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
-def whole(value: Any) -> int | None:
-    """The whole number behind a JSON value; None for anything else."""
-    number = real(value)
-    if isinstance(value, bool) or number is None or not math.isfinite(number):
-        return None
-    return int(number) if number == round(number) and abs(number) < 2**62 else None
 
 
 def is_results(content: Any) -> bool:
@@ -108,14 +81,6 @@ def model_of(folder: str) -> str:
     'EleutherAI/pythia-160m'
     """
     return folder.replace("__", "/")
-
-
-def part(content: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
-    """The object below some keys; empty where there is none."""
-    found: Any = content
-    for key in path:
-        found = found.get(key) if isinstance(found, dict) else None
-    return found if isinstance(found, dict) else {}
 
 
 def _text(value: Any) -> str | None:

@@ -16,7 +16,8 @@ import msgspec
 
 from unmirage.records.cells import whole_list
 from unmirage.records.formats.cells import BadCell, likeliest_is_right
-from unmirage.records.formats.lm_eval.results import TaskFacts, real, whole
+from unmirage.records.formats.lm_eval.results import TaskFacts
+from unmirage.records.formats.values import real, whole
 from unmirage.records.jsonlines import json_text
 
 #: keys of a line that are no scores
