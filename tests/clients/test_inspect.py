@@ -12,12 +12,8 @@ import pytest
 import unmirage
 from tests.clients.conftest import WIDTHS
 from unmirage import metrics
-from unmirage.records.formats import FORMATS
 
 EXACT = 1e-6
-
-HERE = any("inspect" in f.name.lower() for f in FORMATS)
-pytestmark = pytest.mark.skipif(not HERE, reason="there is no reader of Inspect's logs yet")
 
 
 def said(rungs_log: Path) -> dict[str, dict[str, Any]]:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import unmirage
+from tests.records.mutate import edited
 from unmirage.errors import FileProblem, UnmirageError, ValueProblem
 from unmirage.metrics import get
 from unmirage.records import read
@@ -80,12 +81,9 @@ changes = st.tuples(st.integers(0, len(RAW)), st.integers(0, 12), odd)
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(changes, min_size=1, max_size=3), st.booleans())
 def test_damaged_files_raise_nothing_else(edits: list[Any], skip_bad: bool) -> None:
-    raw = RAW
-    for at, gone, put in edits:
-        raw = raw[:at] + put + raw[at + gone :]
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "m-70m.json"
-        path.write_bytes(raw)
+        path.write_bytes(edited(RAW, edits))
         with contextlib.suppress(UnmirageError):
             read(path, skip_bad=skip_bad)
 

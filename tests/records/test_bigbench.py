@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import unmirage
+from tests.records.mutate import edited
 from unmirage.errors import FileProblem, InputError, UnmirageError, ValueProblem
 from unmirage.records import read
 from unmirage.records.formats.bigbench.task import facts_of
@@ -397,14 +398,9 @@ changes = st.tuples(st.integers(0, len(CONTENT)), st.integers(0, 12), odd)
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(changes, min_size=1, max_size=3), st.lists(changes, max_size=1), st.booleans())
 def test_damaged_files_raise_nothing_else(one: list[Any], two: list[Any], skip_bad: bool) -> None:
-    def damaged(raw: bytes, edits: list[Any]) -> bytes:
-        for at, gone, put in edits:
-            raw = raw[:at] + put + raw[at + gone :]
-        return raw
-
     with tempfile.TemporaryDirectory() as name:
-        (Path(name) / "scores_m.json").write_bytes(damaged(CONTENT, one))
-        (Path(name) / "task.json").write_bytes(damaged(TASK, two))
+        (Path(name) / "scores_m.json").write_bytes(edited(CONTENT, one))
+        (Path(name) / "task.json").write_bytes(edited(TASK, two))
         with contextlib.suppress(UnmirageError):
             read(name, skip_bad=skip_bad)
 

@@ -13,16 +13,17 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import unmirage
+from tests.records.mutate import JSONS, changed, claims_none, few, paths
 from unmirage import metrics
 from unmirage.errors import FileProblem, InputError, UnmirageError, ValueProblem
 from unmirage.records import read
 from unmirage.records.formats.completions import is_log
 from unmirage.records.formats.completions.tokens import Token, before, of_choices, target_part
-from unmirage.records.sniff import Source, kind_of
+from unmirage.records.sniff import Source
 from unmirage.types import Records
 
 Row = dict[str, Any]
@@ -473,37 +474,10 @@ ROWS: list[Row] = [
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"the genuine logs are not there: {SHARED}")
 def test_genuine_files_of_other_tools_are_none_of_ours() -> None:
-    for path in sorted(p for p in SHARED.rglob("*") if p.is_file()):
-        if kind := kind_of(path):
-            assert not is_log(Source(path, str(path), *kind)), path
+    claims_none(is_log, SHARED)
 
 
-FEW = settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-JSONS = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=6),
-    lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=6), x, max_size=3),
-    max_leaves=6,
-)
-
-
-def paths(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The places of all values in a JSON value."""
-    below = value.items() if isinstance(value, dict) else ()
-    below = enumerate(value) if isinstance(value, list) else below
-    return [here, *(p for k, v in below for p in paths(v, (*here, k)))]
-
-
-def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    if not path:
-        return new
-    copy = dict(value) if isinstance(value, dict) else list(value)
-    copy[path[0]] = changed(value[path[0]], path[1:], new)
-    return copy
+FEW = few(60)
 
 
 @FEW

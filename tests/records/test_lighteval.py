@@ -12,17 +12,18 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import unmirage
+from tests.records.mutate import JSONS, claims_none, few
 from unmirage import metrics
 from unmirage.errors import FileProblem, UnmirageError, ValueProblem
 from unmirage.records import read
 from unmirage.records.formats.lighteval import is_log
 from unmirage.records.formats.lighteval.files import task_of
 from unmirage.records.formats.literal import value_of
-from unmirage.records.sniff import Source, kind_of
+from unmirage.records.sniff import Source
 from unmirage.types import Records
 
 DATE = "2024-11-20T10-11-12.123456"
@@ -511,22 +512,10 @@ def test_other_tables_are_none_of_ours(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"the genuine logs are not there: {SHARED}")
 def test_genuine_files_of_other_tools_are_none_of_ours() -> None:
-    for path in sorted(p for p in SHARED.rglob("*") if p.is_file()):
-        if kind := kind_of(path):
-            assert not is_log(Source(path, str(path), *kind)), path
+    claims_none(is_log, SHARED)
 
 
-FEW = settings(
-    max_examples=25,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-JSONS = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=6),
-    lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=6), x, max_size=3),
-    max_leaves=6,
-)
+FEW = few(25)
 
 
 @FEW

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import unmirage
+from tests.records.mutate import edited
 from unmirage.errors import ColumnError, FileProblem, InputError, UnmirageError, ValueProblem
 from unmirage.records import read
 from unmirage.types import Records
@@ -173,14 +174,9 @@ changes = st.tuples(st.integers(0, 200), st.integers(0, 12), odd)
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(changes, max_size=2), st.lists(changes, max_size=2), st.booleans())
 def test_damaged_files_raise_nothing_else(one: list[Any], two: list[Any], skip_bad: bool) -> None:
-    def damaged(raw: bytes, edits: list[Any]) -> bytes:
-        for at, gone, put in edits:
-            raw = raw[:at] + put + raw[at + gone :]
-        return raw
-
     with tempfile.TemporaryDirectory() as name:
-        (Path(name) / "m-70m.json").write_bytes(damaged(CONTENT, one))
-        (Path(name) / "meta.csv").write_bytes(damaged(TABLE, two))
+        (Path(name) / "m-70m.json").write_bytes(edited(CONTENT, one))
+        (Path(name) / "meta.csv").write_bytes(edited(TABLE, two))
         with contextlib.suppress(UnmirageError):
             read(name, skip_bad=skip_bad)
 

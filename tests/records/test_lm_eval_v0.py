@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import unmirage
+from tests.records.mutate import edited
 from unmirage.errors import ColumnError, FileProblem, UnmirageError
 from unmirage.records import read
 from unmirage.records.formats.lm_eval_v0 import items_behind
@@ -228,12 +229,9 @@ changes = st.tuples(st.integers(0, len(CONTENT)), st.integers(0, 12), odd)
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(changes, min_size=1, max_size=3), st.booleans())
 def test_damaged_files_raise_nothing_else(edits: list[Any], skip_bad: bool) -> None:
-    raw = CONTENT
-    for at, gone, put in edits:
-        raw = raw[:at] + put + raw[at + gone :]
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "b-70m.json"
-        path.write_bytes(raw)
+        path.write_bytes(edited(CONTENT, edits))
         with contextlib.suppress(UnmirageError):
             read(path, skip_bad=skip_bad)
 

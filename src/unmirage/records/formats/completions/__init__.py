@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 from unmirage.errors import FileProblem
@@ -21,8 +20,9 @@ from unmirage.records.formats.completions.rows import (
     is_request,
     is_response,
 )
+from unmirage.records.formats.jsonfile import first_row
 from unmirage.records.formats.made import made_table
-from unmirage.records.jsonlines import Decoder, lines, read_lines
+from unmirage.records.jsonlines import read_lines
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table, guard
 from unmirage.records.tables import absolute, open_source
@@ -36,21 +36,8 @@ _TASK = "completions"
 
 def is_log(source: Source) -> bool:
     """Whether the first of the first lines that is JSON is a response or a request."""
-    if source.kind != "jsonl":
-        return False
-    return any(is_response(row) or is_request(row) for row in _head(source))
-
-
-def _head(source: Source) -> Iterator[Any]:
-    """The first line that is JSON, of the first three."""
-    decode = Decoder()
-    with guard(source.name), open_source(source) as stream:
-        for _, raw in islice(lines(stream, source.name), 3):
-            try:
-                yield decode(raw)
-            except ValueError:
-                continue
-            return
+    row = first_row(source)
+    return is_response(row) or is_request(row)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +68,7 @@ def load(sources: Iterable[Source], skip_bad: bool = False) -> tuple[list[Table]
     asked: list[Source] = []
     given: list[Source] = []
     for source in sources:
-        (asked if any(is_request(row) for row in _head(source)) else given).append(source)
+        (asked if is_request(first_row(source)) else given).append(source)
     requests = _requests(asked, skip_bad, notes)
     files = [_read(source, requests, skip_bad) for source in given]
     if asked and not given:
