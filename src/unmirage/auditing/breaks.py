@@ -115,10 +115,10 @@ def find_breaks(
     rows = np.arange(len(best))
     at_best = np.stack([data.noise_slope(f.slope) * f.tau[:, None] for f in fits])[best, rows]
     noise = np.where((t > 0)[:, None], best_step.noise, at_best)
-    # a step that fits no better than a smooth law is no evidence, however rare it is
-    p_value = np.where(t > 0, 0.0, 1.0)
+    # where a smooth law fits about as well a step is no evidence, however rare it is
+    p_value = np.where(t > PLAUSIBLE, 0.0, 1.0)
     for number in range(len(laws)):
-        asked = (t > 0) & (smooth[number] <= least + PLAUSIBLE)
+        asked = (t > PLAUSIBLE) & (smooth[number] <= least + PLAUSIBLE)
         rows = np.flatnonzero(asked)
         p = _p_values(laws, number, fits, data, t, rows, streams, _FIRST)
         again = rows[p <= _STOP]
