@@ -10,12 +10,14 @@ link, and c = 2k for k fitted numbers (Akaike 1974, doi:10.1109/TAC.1974.1100705
 
     T = min over smooth laws of D  -  min over (law, gap) of D,
 
-so a step counts only if it beats the best smooth law with its own noise. Its distribution comes
-from families simulated under the smooth law with the same rungs, items and noise (parametric
-bootstrap), in which the gap is chosen anew each time: the place may be chosen after looking (as in
-the sup-F test, Andrews 1993, doi:10.2307/2951764). Where several smooth laws fit about as well, the
-one that gives the largest p-value counts. With too few rungs for a step and noise both, T = -inf
-and p = 1: there a steep smooth curve and a step are one and the same.
+so a step counts only if it beats the best smooth law with its own noise, and by more than what
+laws that fit about as well differ by (T > 6; else p = 1). A step leaves two rungs or more on either
+side: one rung that lies apart says nothing of what is beyond it (trimming as in the sup-F test,
+Andrews 1993, doi:10.2307/2951764). The distribution of T comes from families simulated under the
+smooth law with the same rungs, items and noise (parametric bootstrap), in which the gap is chosen
+anew each time: the place may be chosen after looking. Where several smooth laws fit about as well,
+the one that gives the largest p-value counts. With too few rungs for a step and noise both, T =
+-inf and p = 1: there a steep smooth curve and a step are one and the same.
 """
 
 from __future__ import annotations
@@ -53,11 +55,10 @@ _LEVEL_PRIOR = np.gradient(_LEVELS) / np.gradient(_LEVELS).sum()
 _FIRST, _STOP = 80, 0.2
 #: a p-value needs no more than so many families that reach the statistic; families at a time
 ENOUGH, _CHUNK = 10, 2000
-#: noise between rungs that a smooth family of shares has at most, on the scale of its law (logits
-#: or log(-log p)); a loss near 0 may scatter more on the scale of its logarithm
-NOISY = {"logit": 0.5, "loglog": 0.5}
 #: members whose criterion is so far above the best of their curve weigh below 0.25 % of it
 NEAR = 12.0
+#: rungs that a step leaves at least on either side
+SIDE = 2
 _MEMORY = 4_000_000  # doubles in the largest temporary
 
 Ints = NDArray[np.int64]
@@ -182,7 +183,8 @@ def search(
             smooth[number] = np.minimum(smooth[number], _least(made, b))
             if law.takes_step:
                 made, noise, contrast = _members(law, fitted, data, part, step=True)
-                best.see(made, noise, contrast)
+                inner = (made.gap >= SIDE - 1) & (made.gap < m - SIDE)
+                best.see(made.take(inner), noise[inner], contrast[inner])
                 members.append(made)
     return smooth, best, members
 
@@ -332,22 +334,36 @@ def simulate(
 ) -> Floats:
     """Scores of the same rungs and items under the fitted law, (B, R, M).
 
-    A law that fits badly shows its misfit as noise, and in so much noise a step on few rungs is
-    nothing rare: the noise of the simulated families ends at NOISY.
+    Few rungs say little of the noise between them, so that each family has its own,
+
+        tau_r^2 = (tau^2 + s^2) F - s^2,    F = k / chi2_k,
+
+    s the typical sampling error, k the rungs that tell of the law less its parameters. A law that
+    fits badly shows its misfit as noise, and in so much noise a step on few rungs is nothing rare:
+    the noise ends at the most that the law allows.
     """
-    tau = np.minimum(fitted.tau, NOISY.get(fitted.law.link, np.inf))
     out = np.empty((len(rows), draws, data.u.shape[1]))
-    eta = np.asarray(fitted.eta[rows])
-    part = data.take(rows)
+    part, at = data.take(rows), fitted.take(rows)
+    sampling, spare = _typical(at), np.maximum(_telling(at) - fitted.law.parameters, 2.0)
     for k, row in enumerate(rows):
         rng = streams[row]
-        noise = rng.standard_normal((draws, eta.shape[1]))
-        mean, slope = inverse_link(fitted.law.link, eta[k] + tau[row] * noise)
+        noise = rng.standard_normal((draws, out.shape[2]))
+        least = sampling[k] ** 2
+        more = (at.tau[k] ** 2 + least) * spare[k] / rng.chisquare(spare[k], draws)
+        tau = np.minimum(np.sqrt(np.maximum(more - least, 0.0)), fitted.law.noisy)[:, None]
+        mean, slope = inverse_link(fitted.law.link, at.eta[k] + tau * noise)
         if part.least[k] > 0:
             missing = np.sqrt(np.maximum(part.least[k] ** 2 - slope**2, 0.0))
-            mean = mean + missing * tau[row] * rng.standard_normal(mean.shape)
+            mean = mean + missing * tau * rng.standard_normal(mean.shape)
         out[k] = sample(mean, part, k, rng)
     return out
+
+
+def _telling(fitted: Fit) -> Floats:
+    """How many rungs tell of the law: (sum w)^2 / sum w^2, w their weights (Kish 1965), (B,)."""
+    weight = (fitted.slope / fitted.sd) ** 2
+    weight = weight / np.maximum(weight.max(axis=1, keepdims=True), 1e-300)
+    return np.asarray(weight.sum(axis=1) ** 2 / np.maximum((weight**2).sum(axis=1), 1e-300))
 
 
 def sample(mean: Floats, data: Data, curve: int, rng: np.random.Generator) -> Floats:
@@ -391,7 +407,8 @@ def _law_criteria(
     m = t.shape[1]
     columns = plateau_columns(t) if law.basis == PLATEAU else design(law, t)[:, None]
     residual = made - fitted.mean[:, None]
-    jump = np.tril(np.ones((m, m)), -1)[:, : m - 1]  # column j: 1 above rung j
+    inner = slice(SIDE - 1, m - SIDE)
+    jump = np.tril(np.ones((m, m)), -1)[:, inner]  # a column a gap: 1 above it
     smooth = np.full(made.shape[:2], np.inf)
     stepped = smooth.copy()
     for level in np.maximum(tau, _typical(fitted))[None] * _LEVELS[:, None]:

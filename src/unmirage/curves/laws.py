@@ -30,6 +30,9 @@ _CENTRES = np.linspace(-1.05, 1.05, 8)
 _WIDTHS = 3
 #: laws whose criterion is within this of the best fit about as well (Burnham, Anderson 2002, 2.6)
 PLAUSIBLE = 6.0
+#: of shares, in logits or on log(-log u); a quarter of it where a logistic is steepest. A loss
+#: near 0 may scatter more on the scale of its logarithm
+NOISY = 0.5
 #: 10-90 % of a logistic takes this many of its scale parameter w
 LOGISTIC_WIDTH = 2 * np.log(9.0)
 
@@ -40,6 +43,8 @@ class Law:
 
     link: str
     basis: str
+    #: noise between rungs that a family has at most, on the scale of eta
+    noisy: float = np.inf
 
     @property
     def name(self) -> str:
@@ -57,14 +62,14 @@ class Law:
 
 LAWS = {
     "share": (
-        Law("loglog", LINE),
-        Law("logit", LINE),
-        Law("loglog", BEND),
-        Law("logit", BEND),
-        Law("loglog", CUBIC),
-        Law("logit", CUBIC),
-        Law("identity", LINE),
-        Law("identity", PLATEAU),
+        Law("loglog", LINE, NOISY),
+        Law("logit", LINE, NOISY),
+        Law("loglog", BEND, NOISY),
+        Law("logit", BEND, NOISY),
+        Law("loglog", CUBIC, NOISY),
+        Law("logit", CUBIC, NOISY),
+        Law("identity", LINE, NOISY / 4),
+        Law("identity", PLATEAU, NOISY / 4),
     ),
     "positive": (
         Law("log", LINE),
