@@ -19,7 +19,7 @@ import numpy as np
 from scipy.special import logit
 
 from unmirage.calibration.grid import Cell
-from unmirage.calibration.run import judge, spread
+from unmirage.calibration.run import check_seed, judge, spread
 from unmirage.errors import InputError, OptionError
 from unmirage.simulate import Design, Metric, Truth
 from unmirage.types import Judgement
@@ -125,6 +125,7 @@ def plan(
         raise OptionError("a step that is not above 0", mend="logits, such as 2")
     if families < 1:
         raise OptionError(f"{families} families", mend="1 or more")
+    check_seed(seed)
     design = design or Design()
     low, high = scale or (1e6, 1e6 * 10**design.decades)
     grid = [(r, n, step) for r in sorted(set(rungs)) for n in sorted(set(items))]
@@ -158,7 +159,7 @@ def at_hand(judgement: Judgement) -> tuple[Truth, Design, tuple[float, float]]:
     what scatters about the smooth law beyond sampling, in logits:
     tau^2 = max(0, mean(r^2) M / (M - 2) - mean(sampling variance)), over rungs within 2 % and 98 %;
     a real step in the curve makes it too large. The smooth part beside the step is taken as a fifth
-    of the whole rise, about its middle.
+    of the whole rise, about its middle, the rise being what the items can show.
 
     Raises
     ------
@@ -180,7 +181,10 @@ def at_hand(judgement: Judgement) -> tuple[Truth, Design, tuple[float, float]]:
             mend="another metric, such as exact_match",
         )
     n = curve.count
-    kept = np.clip((curve.score - chance) / (1 - chance), 0.5 / n, 1 - 0.5 / n)
+    # a base that these items cannot show would hide every step
+    least = 3 / n + 3.29 * np.sqrt(chance * (1 - chance) / n) / (1 - chance)
+    kept = (curve.score - chance) / (1 - chance)
+    kept = np.clip(kept, np.minimum(least, 0.5), np.maximum(1 - 0.5 / n, 0.5))
     noise = 0.0
     if judgement.smooth is not None:
         line = np.interp(curve.x, np.log10(judgement.smooth.scale), judgement.smooth.score)

@@ -52,7 +52,14 @@ LEAST = -700.0
 OWN = 4e-4
 
 #: beyond these a design is no design but a slip
-MOST = {"rungs": 1000, "items": 10**12, "tokens": 10_000, "seeds": 1000}
+MOST = {
+    "rungs": 1000,
+    "items": 10**12,
+    "tokens": 10_000,
+    "seeds": 1000,
+    "decades": 100,
+    "noise": 10,
+}
 
 Metric = Literal["exact_match", "token_accuracy", "cross_entropy", "accuracy"]
 METRICS: tuple[Metric, ...] = ("exact_match", "token_accuracy", "cross_entropy", "accuracy")
@@ -177,9 +184,10 @@ class Design:
             if not 1 + (name == "rungs") <= count <= MOST[name]:
                 mend = f"1 to {MOST[name]:,}; at least 2 rungs"
                 raise OptionError(f"{count} {name}", mend=mend)
-        if not (self.decades > 0 and self.noise >= 0):
+        if not (0 < self.decades <= MOST["decades"] and 0 <= self.noise <= MOST["noise"]):
             raise OptionError(
-                f"{self.decades} decades, noise {self.noise}", mend="above 0, and from 0 on"
+                f"{self.decades:g} decades, noise {self.noise:g}",
+                mend=f"above 0 up to {MOST['decades']} decades; noise from 0 to {MOST['noise']}",
             )
         if not 0 <= self.chance <= 0.5:
             raise OptionError(f"a chance level of {self.chance}", mend="from 0 to 0.5")

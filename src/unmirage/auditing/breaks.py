@@ -88,6 +88,7 @@ class Breaks:
 
     p_value: Floats  # (B,) 1 where there are too few rungs
     statistic: Floats  # (B,) T; -inf where there are too few rungs
+    edge: Floats  # (B,) T of a step that leaves fewer than SIDE rungs on one side
     gap: Ints  # (B,) the best step lies between rungs gap and gap + 1
     size: Floats  # (B,) its height on the scale of the law, towards better
     contrast: Floats  # (B,) that height over what the smooth part changes across the same gap
@@ -104,14 +105,13 @@ def find_breaks(
     """Test every curve for a break; ``streams`` holds one random generator a curve."""
     laws = LAWS[kind]
     fits = tuple(fit(law, data) for law in laws)
-    smooth, best_step, members = search(laws, fits, data)
+    smooth, best_step, edge, members = search(laws, fits, data)
     size = best_step.size
     if kind == "positive":
         # a loss on its own scale gets better downwards; its logarithm is turned already
         size = np.where([link == "identity" for link in best_step.link], -size, size)
     least = smooth.min(axis=0)
-    few = ~(np.isfinite(least) & np.isfinite(best_step.criterion))
-    t = np.where(few, -np.inf, least - np.where(few, 0.0, best_step.criterion))
+    t = _gained(least, best_step.criterion)
     best = smooth.argmin(axis=0)
     rows = np.arange(len(best))
     at_best = np.stack([data.noise_slope(f.slope) * f.tau[:, None] for f in fits])[best, rows]
@@ -131,6 +131,7 @@ def find_breaks(
     return Breaks(
         p_value,
         t,
+        _gained(least, edge.criterion),
         best_step.gap,
         size,
         best_step.contrast,
@@ -140,6 +141,12 @@ def find_breaks(
         fits,
         tuple(found for found in near if len(found.curve)),
     )
+
+
+def _gained(least: Floats, criterion: Floats) -> Floats:
+    """T: what a step gains on the best smooth law, (B,); -inf where either cannot be fitted."""
+    few = ~(np.isfinite(least) & np.isfinite(criterion))
+    return np.asarray(np.where(few, -np.inf, least - np.where(few, 0.0, criterion)))
 
 
 def deeper(kind: str, data: Data, statistic: float, rng: np.random.Generator, most: int) -> float:
@@ -170,11 +177,14 @@ def deeper(kind: str, data: Data, statistic: float, rng: np.random.Generator, mo
 
 def search(
     laws: Sequence[Law], fits: Sequence[Fit], data: Data
-) -> tuple[Floats, BestStep, list[Members]]:
-    """Try every member of both classes: D of each smooth law (W, B), the best step, all members."""
+) -> tuple[Floats, BestStep, BestStep, list[Members]]:
+    """Try every member of both classes.
+
+    D of each smooth law (W, B), the best step, the best at the edge of the rungs, all members.
+    """
     b, m = data.u.shape
     smooth = np.full((len(laws), b), np.inf)
-    best = BestStep(b, m)
+    best, edge = BestStep(b, m), BestStep(b, m)
     members = []
     for number, (law, fitted) in enumerate(zip(laws, fits, strict=True)):
         for part in _parts(b, m):
@@ -185,8 +195,9 @@ def search(
                 made, noise, contrast = _members(law, fitted, data, part, step=True)
                 inner = (made.gap >= SIDE - 1) & (made.gap < m - SIDE)
                 best.see(made.take(inner), noise[inner], contrast[inner])
+                edge.see(made.take(~inner), noise[~inner], contrast[~inner])
                 members.append(made)
-    return smooth, best, members
+    return smooth, best, edge, members
 
 
 def _parts(b: int, m: int) -> Iterator[Ints]:
@@ -340,23 +351,33 @@ def simulate(
 
     s the typical sampling error, k the rungs that tell of the law less its parameters. A law that
     fits badly shows its misfit as noise, and in so much noise a step on few rungs is nothing rare:
-    the noise ends at the most that the law allows.
+    the noise ends at the most that the law has, or at tau where it may have more.
     """
     out = np.empty((len(rows), draws, data.u.shape[1]))
     part, at = data.take(rows), fitted.take(rows)
+    most = _most_noise(at, part)
     sampling, spare = _typical(at), np.maximum(_telling(at) - fitted.law.parameters, 2.0)
     for k, row in enumerate(rows):
         rng = streams[row]
         noise = rng.standard_normal((draws, out.shape[2]))
         least = sampling[k] ** 2
         more = (at.tau[k] ** 2 + least) * spare[k] / rng.chisquare(spare[k], draws)
-        tau = np.minimum(np.sqrt(np.maximum(more - least, 0.0)), fitted.law.noisy)[:, None]
+        tau = np.minimum(np.sqrt(np.maximum(more - least, 0.0)), most[k])[:, None]
         mean, slope = inverse_link(fitted.law.link, at.eta[k] + tau * noise)
         if part.least[k] > 0:
             missing = np.sqrt(np.maximum(part.least[k] ** 2 - slope**2, 0.0))
             mean = mean + missing * tau * rng.standard_normal(mean.shape)
         out[k] = sample(mean, part, k, rng)
     return out
+
+
+def _most_noise(fitted: Fit, data: Data) -> Floats:
+    """The most noise that a simulated family has, on the scale of eta, (B,)."""
+    law, tau = fitted.law, fitted.tau
+    if not law.excess:
+        return np.full(len(tau), law.noisy)
+    span = np.ptp(data.u, axis=1) if law.link == "identity" else 1.0
+    return np.asarray(np.maximum(tau, law.noisy * span))
 
 
 def _telling(fitted: Fit) -> Floats:

@@ -11,11 +11,20 @@ from unmirage.auditing.posterior import curve_draws, law_draws
 from unmirage.auditing.push import Push
 from unmirage.auditing.tested import Tested
 from unmirage.curves.uncertainty import weighted_means
-from unmirage.curves.working import errors, from_working, is_binomial, kind, to_working
+from unmirage.curves.working import (
+    MOST_ITEMS,
+    errors,
+    from_working,
+    is_binomial,
+    kind,
+    to_working,
+)
 from unmirage.types import Curve, Finding, Floats
 
 SRIVASTAVA = "Srivastava et al. 2022, arXiv 2206.04615"
 BENJAMINI = "Benjamini and Hochberg 1995, doi:10.1111/j.2517-6161.1995.tb02031.x"
+#: scatter about a law that is so many times the noise it may have is no noise
+WILD = 2.0
 SCHAEFFER = "Schaeffer et al. 2023, arXiv 2304.15004"
 
 
@@ -113,10 +122,11 @@ def movement(curve: Curve) -> Finding:
     variance = errors(curve) ** 2
     if known:
         if is_binomial(curve):
-            share = np.average(curve.score, weights=curve.count)
-            share = (share * curve.count.sum() + 0.5) / (curve.count.sum() + 1)
+            n = np.minimum(curve.count, MOST_ITEMS)
+            share = np.average(curve.score, weights=n)
+            share = (share * n.sum() + 0.5) / (n.sum() + 1)
             spread = (curve.ceiling - curve.floor) ** 2
-            variance = share * (1 - share) / curve.count / spread
+            variance = share * (1 - share) / n / spread
         q = float(((y - np.average(y, weights=1 / variance)) ** 2 / variance).sum())
         p = float(stats.chi2.sf(q, m - 1)) if span > 0 else 1.0
     else:
@@ -291,7 +301,7 @@ def break_finding(
     finite = np.isfinite(tested.statistic)
     sign = 1.0 if curve.facts.higher_is_better else -1.0
     j = int(shape.largest_step(sign * curve.score)[0]) if jump is None else jump
-    u, mean = tested.data.u[0], tested.best.mean[0]
+    u, mean, law = tested.data.u[0], tested.best.mean[0], tested.best.law
     step = u[j + 1] - u[j]
     made = float(np.ptp(mean))
     values = {
@@ -299,13 +309,15 @@ def break_finding(
         "rise_share": share,
         "steepness": share / fair,
         "law_share": float((mean[j + 1] - mean[j]) / step) if step else None,
-        "law": tested.best.law.name,
+        "law": law.name,
         "step_from": float(curve.scale[tested.gap]),
         "step_to": float(curve.scale[tested.gap + 1]),
         "size": tested.size if finite else None,
         "contrast": tested.contrast if finite else None,
+        "edge": tested.edge if np.isfinite(tested.edge) else None,
         "unit": tested.unit,
         "noise": float(tested.best.tau[0]),
+        "wild": not law.excess and bool(tested.best.tau[0] > WILD * law.noisy),
         "metric": curve.key.metric,
         "gap": tested.gap,
     }

@@ -43,6 +43,7 @@ class Tested:
     members: tuple[Members, ...]  # all laws, with and without a step, that fit about as well
     p_break: float
     statistic: float
+    edge: float  # the statistic of a step to or from the outermost rung
     gap: int
     size: float
     contrast: float
@@ -89,6 +90,7 @@ def _examine(form: str, curves: Sequence[Curve], seed: int, draws: int) -> list[
             members[i],
             float(found.p_value[i]),
             float(found.statistic[i]),
+            float(found.edge[i]),
             int(found.gap[i]),
             float(found.size[i]),
             float(found.contrast[i]),

@@ -23,6 +23,7 @@ import numpy as np
 
 from unmirage.auditing.companion import primary
 from unmirage.auditing.findings import number, p_text, two_numbers
+from unmirage.curves.laws import PLAUSIBLE as ALIKE
 from unmirage.types import Curve, Explanation, Finding, Judgement, Verdict
 
 #: a rise, or a step, looks sharp when it is this many times as steep as a straight line
@@ -40,8 +41,10 @@ PLAUSIBLE = 100
 CONTRAST = 1.0
 #: a gap is wide from this many typical (median) gaps on
 WIDE = 1.5
-#: a gap that holds this share of the rise and is too wide can hide a jump
+#: a step in the law that holds this share of its rise is one in all but name
 HIDES = 0.8
+#: a jump can hide in a gap that is too wide and holds this share of the rise
+HOLDS = 2 / 3
 #: rungs needed before a break may stand
 MIN_RUNGS = 5
 
@@ -111,6 +114,19 @@ class _Case:
         return self._breaks("break")
 
     @property
+    def leans(self) -> bool:
+        """Does no smooth law fit about as well as a step, be it significant or not?"""
+        f = self.found.get("break")
+        return bool(f and f.statistic is not None and f.statistic > ALIKE)
+
+    @property
+    def at_edge(self) -> bool:
+        """Does a step that leaves the outermost rung alone fit best of all?"""
+        f, edge = self.found.get("break"), self.value("break", "edge")
+        within = f.statistic if f is not None and f.statistic is not None else -np.inf
+        return bool(edge > max(ALIKE, within))
+
+    @property
     def evidence(self) -> str:
         return "companion_break" if self.companion is not None else "break"
 
@@ -129,7 +145,7 @@ class _Case:
         if self.sharp or self.breaks or self.evidence_breaks:
             return True
         hides = self.says("coverage", "limiting") and not self.says("movement", "inverse")
-        return hides and self.value("sharpness", "one_step_share") >= HIDES
+        return hides and self.value("sharpness", "one_step_share") >= HOLDS
 
     @property
     def lasts(self) -> bool:
@@ -255,6 +271,9 @@ def _decide(case: _Case) -> Ruling:
         return _still(case)
     if case.unclear:
         return _unclear(case)
+    if not case.jumps and case.says("break", "wild"):
+        text = f"{_gradual(case)}, but only with more noise between the rungs than models have"
+        return Ruling("undecided", (), text, "seeds or checkpoints of the same rungs")
     if not case.jumps:
         return Ruling("smooth", (), _gradual(case), _more_to_see(case))
     return _stands(case) or _explained(case) or _rest(case)
@@ -307,7 +326,8 @@ def _gradual(case: _Case) -> str:
     if case.says("movement", "inverse"):
         text = "gets worse with scale"
     if not case.says("movement", "monotone"):
-        text += "; not monotone"
+        back = case.value("movement", "largest_drop") / case.value("movement", "rise")
+        text = f"rises and falls back by {100 * back:.0f} % of its range: not monotone"
     f, p = case.found.get("break"), case.p("break")
     if f is None or f.statistic is None:
         return text
@@ -393,12 +413,15 @@ def _explained(case: _Case) -> Ruling | None:
             f"metric it makes {100 * f.statistic:.0f} % of the jump"
         )
     if "resolution" in named:
-        hidden = len(case.hidden)
         items = number(case.value("resolution", "n"))
-        reasons.append(f"{hidden} rungs are at the floor where {items} items cannot see them")
+        reasons.append(
+            f"{len(case.hidden)} rungs are at the floor where {items} items cannot see them"
+        )
     if case.curve.facts.forcing == "free" and case.curve.facts.linear and "metric" in named:
         reasons.append("it is free-running: an early error spoils the tokens after it")
-    if not reasons or ("metric" not in named and (hidden < 2 or "coverage" in named)):
+    if not reasons:
+        return None
+    if "metric" not in named and (len(case.hidden) < 2 or case.leans or "coverage" in named):
         return None
     if "coverage" in named:
         reasons.append("most of the rise falls into one gap between rungs")
@@ -459,6 +482,8 @@ def _rest(case: _Case) -> Ruling:
         )
         change = "the number of items (--items N), a stderr column, or the outputs"
         return Ruling("undecided", named, text, change)
+    if not case.breaks and (case.at_edge or case.leans):
+        return _leans(case, named)
     inside = case.p("predictability") >= case.level
     share = case.value("break", "law_share")
     follows = share >= SHARE and case.says("movement", "monotone")
@@ -489,6 +514,30 @@ def _rest(case: _Case) -> Ruling:
     if not primary(case.curve):
         text += ", and no linear metric of the same outputs is there"
     return Ruling("undecided", named, text, f"{what}, or a rung near {add}")
+
+
+def _leans(case: _Case, named: tuple[Explanation, ...]) -> Ruling:
+    """A step fits better than any smooth law, but cannot stand."""
+    x, at = case.curve.scale, case.value("sharpness", "step_from")
+    if case.at_edge:
+        first = at < float(np.median(x))
+        alone = number(x[0] if first else x[-1])
+        text = (
+            f"the rung at {alone} stands apart from the smooth law of the others, and one rung "
+            "does not tell a jump from a smooth law that goes on as steeply"
+        )
+        return Ruling("undecided", named, text, f"a rung {'below' if first else 'beyond'} {alone}")
+    a, b = case.ends("break")
+    text = (
+        f"a step between {a} and {b} fits better than any smooth law, but the noise between the "
+        f"rungs may make such a step ({p_text(case.p('break'))})"
+    )
+    if case.hidden:
+        items = number(case.value("resolution", "n"))
+        text += f"; {len(case.hidden)} rungs are at the floor where {items} items cannot see them"
+    add = number(case.value("coverage", "add"))
+    change = f"seeds or checkpoints of the same rungs, or a rung near {add}"
+    return Ruling("undecided", named, text, change)
 
 
 def _companion_rest(case: _Case, named: tuple[Explanation, ...]) -> Ruling:

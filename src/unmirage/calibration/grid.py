@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from typing import Literal
 
@@ -59,13 +59,13 @@ class Survey:
 
     share: float
     triplets: int = 1000
+    alone: bool = False  # long exact match without another metric
     asks: Asks = "discoveries"
 
     @property
     def name(self) -> str:
-        return (
-            f"{self.asks} | surveys of {self.triplets:,} triplets, a real break in {self.share:g}"
-        )
+        what = "exact matches alone" if self.alone else "triplets"
+        return f"{self.asks} | surveys of {self.triplets:,} {what}, a real break in {self.share:g}"
 
 
 def _differs(value: object, usual: object) -> str:
@@ -80,7 +80,15 @@ def _differs(value: object, usual: object) -> str:
 def cells(size: Size) -> list[Cell | Survey]:
     """The grid; no two cells have one name."""
     made: list[Cell | Survey] = [Survey(share) for share in (0.0, 0.02, 0.1)]
-    made += [*_smooth(size), *_power(size), *_explained(size), *_turns(), *_degenerate()]
+    made += [Survey(share, 400, alone=True) for share in (0.0, 0.1)]
+    made += [
+        *_smooth(size),
+        *_corners(size),
+        *_power(size),
+        *_explained(size),
+        *_turns(),
+        *_degenerate(),
+    ]
     found: dict[str, Cell | Survey] = {}
     for cell in made:  # the first of a name: it may state a bound
         found.setdefault(cell.name, cell)
@@ -124,6 +132,29 @@ def _smooth(size: Size) -> Iterator[Cell]:
         yield Cell("smooth", Truth(shape, 0.02, 0.9), choices, "every", True)
 
 
+def _corners(size: Size) -> Iterator[Cell]:
+    """Several factors at once: exact match that is 0 at most rungs, in much noise."""
+    full = size == "full"
+    shapes = list(SHAPES) if full else ["power law", "logistic", "broken power law"]
+    places = ((12, 12), (16, 20), (8, 12)) if full else ((12, 12), (16, 20))
+    for shape, (rungs, tokens), (first, last), noise in product(
+        shapes, places, ((0.01, 0.9), (0.05, 0.9)), (0.2, 0.3)
+    ):
+        if full or (noise == 0.3) == (first == 0.01):
+            design = Design(rungs=rungs, items=10_000, tokens=tokens, noise=noise)
+            yield Cell("smooth", Truth(shape, first, last), design)
+            if full:
+                few = replace(design, items=1000, missing=0.2)
+                yield Cell("smooth", Truth(shape, first, last), few)
+    for shape in ("logistic", "u-shaped"):
+        truth, noisy = Truth(shape, 0.05, 0.9), Design(rungs=6, noise=0.3, items=10_000)
+        yield Cell("smooth", truth, noisy)
+        yield Cell("smooth", truth, noisy, "cross_entropy")
+        for noise in (0.0, 0.2):
+            choices = Design(items=300, chance=0.5, noise=noise)
+            yield Cell("smooth", Truth(shape, 0.02, 0.9), choices, "every", True)
+
+
 def _power(size: Size) -> Iterator[Cell]:
     """Breaks on top of a gentle rise (p from 0.4 to 0.6)."""
     gentle = ("logistic", 0.4, 0.6)
@@ -161,6 +192,8 @@ def _explained(size: Size) -> Iterator[Cell]:
             yield Cell("coverage", truth, hole, metric)
             yield Cell("smooth", truth, hole, metric)
         yield Cell("smooth", truth, hole, "cross_entropy")
+        yield Cell("coverage", truth, replace(hole, rungs=8))
+        yield Cell("smooth", truth, replace(hole, rungs=8))
 
 
 def _turns() -> Iterator[Cell]:

@@ -50,7 +50,8 @@ Status = Literal["holds", "fails", "open", "reported"]
 class Rate:
     """What came out of one cell: ``hits`` of ``asked`` curves.
 
-    ``covered`` of ``intervals``: 90 % intervals that hold the truth, by estimate.
+    ``covered`` of ``intervals``: intervals (90 %, of the score 95 %) that hold the truth, by
+    estimate.
     """
 
     name: str
@@ -144,6 +145,7 @@ def calibrate(
     """
     if size not in FAMILIES:
         raise OptionError(f"no grid of size {size!r}", mend="quick or full")
+    check_seed(seed)
     if families is not None and families < 1:
         raise OptionError(f"{families} families a cell", mend="1 or more")
     every = cells(size)
@@ -170,6 +172,18 @@ def calibrate(
     return [found[c.name] for c in wanted]
 
 
+def check_seed(seed: int) -> None:
+    """Refuse what is no seed.
+
+    Raises
+    ------
+    OptionError
+        not a whole number from 0 on.
+    """
+    if not isinstance(seed, int) or seed < 0:
+        raise OptionError(f"a seed of {seed!r}", mend="a whole number from 0 on")
+
+
 def _families(cell: Cell | Survey, size: Size, families: int | None) -> int:
     usual, answers, surveys = FAMILIES[size]
     if families is not None:
@@ -192,7 +206,8 @@ def _code() -> str:
     for part in ("records", "metrics", "curves", "auditing", "calibration"):
         for path in sorted((home / part).rglob("*.py")):
             found.update(path.read_bytes())
-    found.update((home / "simulate.py").read_bytes())
+    for name in ("simulate.py", "registry.py", "types.py"):
+        found.update((home / name).read_bytes())
     return found.hexdigest()
 
 
@@ -286,7 +301,7 @@ def _judge_surveys(cell: Survey, surveys: int, seed: int) -> Rate:
     hits = asked = 0
     proportions = []
     for number in range(surveys):
-        frame, real = survey(cell.triplets, cell.share, seed + number)
+        frame, real = survey(cell.triplets, cell.share, seed + number, alone=cell.alone)
         judged = audit(read(frame), draws=DRAWS, seed=seed).judgements
         survive = [j.key.family for j in judged if j.verdict == "survives"]
         false = [f for f in survive if f not in real]

@@ -19,24 +19,34 @@ METRICS: tuple[Metric, ...] = ("exact_match", "token_accuracy", "cross_entropy")
 HOLES, FALLS = 0.1, 0.1
 
 
-def survey(triplets: int, share: float, seed: int) -> tuple[pl.DataFrame, set[str]]:
+def survey(
+    triplets: int, share: float, seed: int, *, alone: bool = False
+) -> tuple[pl.DataFrame, set[str]]:
     """A table of ``triplets`` curves (or a few more), and the families with a real break.
 
     Each family draws its truth and its design: a smooth shape, how far it rises, 6 to 12 rungs, 300
     to 3,000 items of 1 to 12 tokens, noise of 0 to 0.2 logit between rungs. Of the smooth ones some
     rise steeply from 0.001, so that exact match looks emergent, some have no rungs about the rise,
     and some fall at once instead, which is no ability. A ``share`` of all has a step of 2 to 4
-    logits on a gentle rise.
+    logits on a gentle rise. ``alone``: exact match of 8 to 20 tokens is all that there is, with
+    noise up to 0.3, and 0 at most rungs of many families.
     """
+    metrics = METRICS[:1] if alone else METRICS
     rng = np.random.default_rng([seed, 1])
     frames, real = [], set()
-    for number in range(-(-triplets // len(METRICS))):
+    for number in range(-(-triplets // len(metrics))):
         rises = bool(rng.random() < share)
         truth, design = _draw(rng, rises)
+        if alone:
+            design = replace(
+                design,
+                tokens=int(rng.choice([8, 12, 20])),
+                noise=float(rng.choice([0.1, 0.2, 0.3])),
+            )
         name = f"S{number}"
         if rises:
             real.add(name)
-        made = scores(truth, design, metrics=METRICS, seed=int(rng.integers(2**31)))
+        made = scores(truth, design, metrics=metrics, seed=int(rng.integers(2**31)))
         frames.append(made.with_columns(family=pl.lit(name)))
     return pl.concat(frames, how="diagonal"), real
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 def calibrate(
-    quick: Annotated[bool, typer.Option("--quick", help="About 200 cells, minutes.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="About 1,000 cells, hours.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Some 350 cells, half an hour.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Some 1,700 cells, hours.")] = False,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of the rates and the page.")
     ] = Path("calibration"),

@@ -30,8 +30,7 @@ _CENTRES = np.linspace(-1.05, 1.05, 8)
 _WIDTHS = 3
 #: laws whose criterion is within this of the best fit about as well (Burnham, Anderson 2002, 2.6)
 PLAUSIBLE = 6.0
-#: of shares, in logits or on log(-log u); a quarter of it where a logistic is steepest. A loss
-#: near 0 may scatter more on the scale of its logarithm
+#: noise between rungs, in logits or on log(-log u); a quarter of it where a logistic is steepest
 NOISY = 0.5
 #: 10-90 % of a logistic takes this many of its scale parameter w
 LOGISTIC_WIDTH = 2 * np.log(9.0)
@@ -43,8 +42,11 @@ class Law:
 
     link: str
     basis: str
-    #: noise between rungs that a family has at most, on the scale of eta
-    noisy: float = np.inf
+    #: noise between rungs that a family has at most, on the scale of eta (of a share), or as a
+    #: share of the range of u (identity)
+    noisy: float = NOISY
+    #: may a family that fits badly have more? A loss near 0 may scatter more
+    excess: bool = False
 
     @property
     def name(self) -> str:
@@ -62,28 +64,28 @@ class Law:
 
 LAWS = {
     "share": (
-        Law("loglog", LINE, NOISY),
-        Law("logit", LINE, NOISY),
-        Law("loglog", BEND, NOISY),
-        Law("logit", BEND, NOISY),
-        Law("loglog", CUBIC, NOISY),
-        Law("logit", CUBIC, NOISY),
+        Law("loglog", LINE),
+        Law("logit", LINE),
+        Law("loglog", BEND),
+        Law("logit", BEND),
+        Law("loglog", CUBIC),
+        Law("logit", CUBIC),
         Law("identity", LINE, NOISY / 4),
         Law("identity", PLATEAU, NOISY / 4),
     ),
     "positive": (
-        Law("log", LINE),
-        Law("log", BEND),
-        Law("log", CUBIC),
-        Law("identity", LINE),
-        Law("identity", CUBIC),
-        Law("identity", PLATEAU),
+        Law("log", LINE, excess=True),
+        Law("log", BEND, excess=True),
+        Law("log", CUBIC, excess=True),
+        Law("identity", LINE, NOISY / 4, excess=True),
+        Law("identity", CUBIC, NOISY / 4, excess=True),
+        Law("identity", PLATEAU, NOISY / 4, excess=True),
     ),
     "free": (
-        Law("identity", LINE),
-        Law("identity", BEND),
-        Law("identity", CUBIC),
-        Law("identity", PLATEAU),
+        Law("identity", LINE, NOISY / 4, excess=True),
+        Law("identity", BEND, NOISY / 4, excess=True),
+        Law("identity", CUBIC, NOISY / 4, excess=True),
+        Law("identity", PLATEAU, NOISY / 4, excess=True),
     ),
 }
 

@@ -44,9 +44,8 @@ def _power(p: Power) -> str:
 def _choice(plan: Plan) -> str:
     best = plan.choice
     if best is None:
-        return (
-            f"None of these designs reaches a power of {plan.power:g}: more rungs, or less noise."
-        )
+        less = ", or less noise" if plan.design.noise > 0 else ", or a higher step"
+        return f"None of these designs reaches a power of {plan.power:g}: more rungs{less}."
     sizes = ", ".join(f"{s:.3g}" for s in plan.sizes)
     return (
         f"A power of {plan.power:g} is reached with {best.rungs} rungs of {best.items:,} items: "
