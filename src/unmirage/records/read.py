@@ -33,6 +33,7 @@ from unmirage.records.store import read_store
 from unmirage.records.table import Options, Table
 from unmirage.records.tables import FRAME_NAME, absolute, from_frame, load, looks_like_records
 from unmirage.records.validate import complete, validate
+from unmirage.records.workers import few_collections, processes
 from unmirage.types import Note, Records
 
 Given = str | Path | pl.DataFrame
@@ -50,6 +51,7 @@ def read(
     need_scale: bool = True,
     models: str | Path | pl.DataFrame | None = None,
     strict: bool = False,
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> Records:
     """Everything measured in some files, folders, stores or data frames, in canonical columns.
@@ -70,6 +72,8 @@ def read(
     models: a table of the caller's own models: columns model, params, tokens, flops, family.
     strict: stop at the first bad file. Otherwise one that was found in a folder is left out with
         a warning, as long as another can be read; a file that was named is always an error.
+    workers: how many processes read large folders of logs; 1: this one alone. By default one a
+        core where there are more than 50 MB to read. The result is the same.
     progress: called with the number of files opened so far and the number of all.
 
     Raises:
@@ -95,7 +99,8 @@ def read(
     given = _as_list(paths)
     with _place(given) as folder:
         given, fetched = _fetched(given, Path(folder))
-        tables, stores, notes, formats = _load_all(given, skip_bad, left, progress)
+        with processes(workers), few_collections():
+            tables, stores, notes, formats = _load_all(given, skip_bad, left, progress)
     notes.extend(fetched)
     recognised = _each(tables, lambda t: _recognised(t, options), left)
     used_columns: set[str] = set().union(*(r.used for r in recognised))
