@@ -243,6 +243,21 @@ def test_a_csv_whose_last_line_is_cut_says_so(tmp_path: Path) -> None:
     assert "cut_short" in {n.code for n in got.notes}
 
 
+def test_a_csv_row_with_too_many_cells_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('params,score,task\n1e8,0.1,"t\n"\n1e9,0.2,t,x\n1e10,0.3,t\n')
+    with pytest.raises(FileProblem, match="4 cells, the header 3") as e:
+        read(tmp_path / "t.csv")
+    assert e.value.where == "line 4"
+
+
+def test_an_empty_path_is_not_this_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(SCORES, tmp_path / "t.csv")
+    monkeypatch.chdir(tmp_path)
+    assert read(".").aggregates.height
+    with pytest.raises(OptionError, match="empty"):
+        read(["t.csv", ""])
+
+
 @pytest.mark.parametrize(
     "line", ['{"params": 1e8, "sco', "[1]", "nul", '{"a": 1} {"b": 2}', '{"a": 1,}']
 )

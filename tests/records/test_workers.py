@@ -10,9 +10,11 @@ from typing import Any
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 import unmirage
 from tests.records.test_lm_eval import ladder
+from unmirage import cli
 from unmirage.errors import FileProblem, InputError, OptionError, ValueProblem
 from unmirage.records import workers
 from unmirage.records.sniff import Source
@@ -61,8 +63,24 @@ def test_any_number_of_processes_reads_the_same(
     alone = unmirage.read(folder, workers=1)
     assert not started
     assert same(alone, unmirage.read(folder, workers=count))
-    assert len(started) == count
+    assert 0 < len(started) <= count
     assert all(p.poll() is not None for p in started)
+
+
+def test_the_command_writes_the_same_bytes(tmp_path: Path, started: list[Any]) -> None:
+    folder = ladder(tmp_path / "logs")
+    written = []
+    for count in (1, 2):
+        for command in ("read", "audit"):
+            out = tmp_path / f"{command}{count}"
+            asked = ["-o", out] if command == "read" else ["--json", out, "--draws", 100]
+            arguments = [command, folder, "--workers", count, "--quiet", *asked]
+            done = CliRunner().invoke(cli.app, list(map(str, arguments)))
+            assert done.exit_code == 0, done.output
+            files = sorted(out.glob("*.parquet")) or [out]
+            written.append([p.read_bytes() for p in files])
+    assert written[:2] == written[2:]
+    assert started
 
 
 def test_errors_come_back_as_they_are(tmp_path: Path, started: list[Any]) -> None:
@@ -106,7 +124,7 @@ def test_frames_and_errors_in_the_order_of_the_jobs(started: list[Any]) -> None:
         found = list(spread(_echo, jobs([*values, FileProblem("no", file="f", mend="m")])))
     assert all(a.equals(b) for a, b in zip(values, found[:-1], strict=True))
     assert said(found[-1]) == said(FileProblem("no", file="f", mend="m"))
-    assert len(started) == 3
+    assert 0 < len(started) <= 3
 
 
 def test_a_worker_that_dies_or_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +171,7 @@ def test_large_input_starts_one_a_core(
     monkeypatch.setattr(workers, "cores", lambda: 2)
     folder = ladder(tmp_path)
     assert same(unmirage.read(folder), unmirage.read(folder, workers=1))
-    assert len(started) == 2
+    assert 0 < len(started) <= 2
 
 
 def test_a_worker_runs_nothing_of_the_folder_it_is_in(

@@ -97,6 +97,7 @@ def read(
     )
     left = LeftOut(strict)
     given = _as_list(paths)
+    _refuse_empty(given)
     with _place(given) as folder:
         given, fetched = _fetched(given, Path(folder))
         with processes(workers), few_collections():
@@ -160,6 +161,12 @@ def _as_list(paths: Any) -> list[Any]:
     if not given:
         raise OptionError("nothing to read", mend="give at least one file or folder")
     return given
+
+
+def _refuse_empty(given: list[Any]) -> None:
+    """An empty name (of a variable that is not set) would be the folder one happens to be in."""
+    if any(isinstance(one, str) and not one.strip() for one in given):
+        raise OptionError("a path is empty", mend="name a file or folder; . is this folder")
 
 
 def _place(given: list[Any]) -> AbstractContextManager[str]:
