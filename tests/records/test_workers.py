@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import weakref
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from tests.records.test_lm_eval import ladder
 from unmirage import cli
 from unmirage.errors import FileProblem, InputError, OptionError, ValueProblem
 from unmirage.records import workers
+from unmirage.records.formats.lm_eval import samples
+from unmirage.records.left_out import LeftOut
 from unmirage.records.sniff import Source
-from unmirage.records.workers import Job, processes, spread
+from unmirage.records.workers import Job, every, processes, spread
 from unmirage.types import Records
 
 
@@ -127,6 +130,46 @@ def test_frames_and_errors_in_the_order_of_the_jobs(started: list[Any]) -> None:
     assert 0 < len(started) <= 3
 
 
+def test_errors_hold_nothing_of_what_was_read() -> None:
+    """Many bad files, or one and a second reading, would keep all their rows in memory."""
+    data = _Data()
+    alive = weakref.ref(data)
+    jobs_ = jobs([data, data])
+    with pytest.raises(FileProblem) as caught, processes(1):
+        every(_fail, jobs_)
+    assert [e.__cause__ for e in (caught.value, *caught.value.also)] == [None, None]
+    left = LeftOut(found={"f"})
+    left.take(caught.value, "f")
+    del data, jobs_, caught
+    assert alive() is None
+
+
+def test_every_bad_file_is_told_at_once() -> None:
+    values: list[Any] = [1, FileProblem("a", file="f"), 2, FileProblem("b", file="g")]
+    for count in (1, 2):
+        with pytest.raises(FileProblem, match="f: a") as caught, processes(count):
+            every(_echo, jobs(values))
+        assert [str(e) for e in caught.value.also] == ["g: b"]
+
+
+def test_bad_files_cost_one_more_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = ladder(tmp_path)
+    files = sorted(folder.rglob("samples_*.jsonl"))
+    for file in files[2:6]:
+        file.write_text(file.read_text()[:-40])
+    calls: list[str] = []
+    plain = samples.read_part
+
+    def counted(log: Any, *more: Any) -> Any:
+        calls.append(log.source.name)
+        return plain(log, *more)
+
+    monkeypatch.setattr(samples, "read_part", counted)
+    got = unmirage.read(folder, workers=1)
+    assert sum(n.count or 0 for n in got.notes if n.code == "file_left_out") == 4
+    assert len(calls) == len(files) + len(files) - 4
+
+
 def test_a_worker_that_dies_or_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
     here = os.getpid()
     with processes(2):
@@ -197,6 +240,17 @@ def _echo(value: Any) -> Any:
     if isinstance(value, InputError):
         raise value
     return value
+
+
+class _Data:
+    pass
+
+
+def _fail(value: Any) -> None:
+    try:
+        raise ValueError(value)
+    except ValueError as e:
+        raise FileProblem("bad", file="f") from e
 
 
 def _process(_: Any) -> int:

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +93,21 @@ def spread(do: Callable[[Any], Any], jobs: Sequence[Job]) -> Generator[Any, None
             crew.stop()
 
 
+def every(do: Callable[[Any], Any], jobs: Sequence[Job]) -> list[Any]:
+    """``do`` of every job, in order.
+
+    Raises:
+        InputError: that of the first bad file; those of the others are in its ``also``.
+    """
+    with closing(spread(do, jobs)) as results:
+        found = list(results)
+    bad = [one for one in found if isinstance(one, InputError)]
+    if bad:
+        bad[0].also = tuple(bad[1:])
+        raise bad[0]
+    return found
+
+
 def cores() -> int:
     """How many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -114,7 +129,7 @@ def _tried(do: Callable[[Any], Any], value: Any) -> Any:
     try:
         return do(value)
     except InputError as error:
-        return error
+        return error.bare()
 
 
 class _Crew:

@@ -10,13 +10,11 @@ the results.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
 
-from unmirage.errors import InputError
 from unmirage.records.formats.agreement import Part, agreement_notes, compare, not_finite, settled
 from unmirage.records.formats.lm_eval.files import (
     Key,
@@ -34,7 +32,7 @@ from unmirage.records.formats.made import made_table
 from unmirage.records.formats.values import part
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table
-from unmirage.records.workers import Job, spread
+from unmirage.records.workers import Job, every
 from unmirage.types import Note
 
 __all__ = ["is_log", "load"]
@@ -72,12 +70,9 @@ def _parts(logs: list[Log], skip_bad: bool) -> tuple[list[Part], dict[str, pl.Da
     ]
     parts: list[Part] = []
     texts: dict[str, list[pl.DataFrame]] = {}
-    with closing(spread(Reader(skip_bad), jobs)) as results:
-        for one in results:
-            if isinstance(one, InputError):
-                raise one
-            parts.append(one[0])
-            texts.setdefault(one[0].task, []).append(one[1])
+    for one, fresh in every(Reader(skip_bad), jobs):
+        parts.append(one)
+        texts.setdefault(one.task, []).append(fresh)
     # in one piece, or what is taken from it would be copied
     whole = {task: pl.concat(some, rechunk=True) for task, some in texts.items()}
     return parts, {task: one.unique("prompt", keep="any") for task, one in whole.items()}
