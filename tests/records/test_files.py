@@ -258,6 +258,12 @@ def test_an_empty_path_is_not_this_folder(tmp_path: Path, monkeypatch: pytest.Mo
         read(["t.csv", ""])
 
 
+@pytest.mark.parametrize("given", [[["t.csv"]], [None], 5, b"t.csv", [b"t.csv"], []])
+def test_what_is_no_path_and_no_frame(given: object) -> None:
+    with pytest.raises(OptionError, match=r"neither a path nor a data frame|nothing to read"):
+        read(given)
+
+
 @pytest.mark.parametrize(
     "line", ['{"params": 1e8, "sco', "[1]", "nul", '{"a": 1} {"b": 2}', '{"a": 1,}']
 )

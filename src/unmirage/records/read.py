@@ -97,7 +97,6 @@ def read(
     )
     left = LeftOut(strict)
     given = _as_list(paths)
-    _refuse_empty(given)
     with _place(given) as folder:
         given, fetched = _fetched(given, Path(folder))
         with processes(workers), few_collections():
@@ -152,21 +151,27 @@ def _each(ones: list[A], do: Callable[[A], B], left: LeftOut) -> list[B]:
 
 
 def _as_list(paths: Any) -> list[Any]:
-    if isinstance(paths, (str, Path, pl.LazyFrame)) or hasattr(paths, "columns"):
-        return [paths]
-    if isinstance(paths, (bytes, bytearray)) or not isinstance(paths, Iterable):
-        what = f"{type(paths).__name__} is neither a path nor a data frame"
-        raise OptionError(what, mend="give files, folders or data frames")
-    given = list(paths)
+    """What was given, one by one.
+
+    Raises:
+        OptionError: nothing, an empty path, or what is neither a path nor a data frame.
+    """
+    alone = _is_given(paths) or isinstance(paths, (bytes, bytearray))
+    given = [paths] if alone or not isinstance(paths, Iterable) else list(paths)
     if not given:
         raise OptionError("nothing to read", mend="give at least one file or folder")
+    for one in given:
+        if not _is_given(one):
+            what = f"{type(one).__name__} is neither a path nor a data frame"
+            raise OptionError(what, mend="give files, folders or data frames")
+        if isinstance(one, str) and not one.strip():
+            # the name in a variable that is not set would be the folder one happens to be in
+            raise OptionError("a path is empty", mend="name a file or folder; . is this folder")
     return given
 
 
-def _refuse_empty(given: list[Any]) -> None:
-    """An empty name (of a variable that is not set) would be the folder one happens to be in."""
-    if any(isinstance(one, str) and not one.strip() for one in given):
-        raise OptionError("a path is empty", mend="name a file or folder; . is this folder")
+def _is_given(one: Any) -> bool:
+    return isinstance(one, (str, Path, pl.LazyFrame)) or hasattr(one, "columns")
 
 
 def _place(given: list[Any]) -> AbstractContextManager[str]:
