@@ -65,6 +65,7 @@ NO_OPTIONS = {
     "skip_bad": False,
     "models": None,
     "strict": False,
+    "workers": None,
     "progress": None,
 }
 

@@ -143,11 +143,6 @@ def test_a_folder_without_tables_and_files_that_are_not_there(tmp_path: Path) ->
     for bad in (tmp_path, tmp_path / "readme.md", tmp_path / "gone.csv", "a\0b.csv"):
         with pytest.raises(FileProblem):
             read(bad)
-    for nothing in ([], 42, b"x.csv"):
-        with pytest.raises(OptionError):
-            read(nothing)  # type: ignore[arg-type]
-    with pytest.raises(FileProblem):
-        read([42])  # type: ignore[list-item]
 
 
 def test_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
@@ -258,7 +253,7 @@ def test_an_empty_path_is_not_this_folder(tmp_path: Path, monkeypatch: pytest.Mo
         read(["t.csv", ""])
 
 
-@pytest.mark.parametrize("given", [[["t.csv"]], [None], 5, b"t.csv", [b"t.csv"], []])
+@pytest.mark.parametrize("given", [[["t.csv"]], [42], [None], 5, b"t.csv", [b"t.csv"], []])
 def test_what_is_no_path_and_no_frame(given: object) -> None:
     with pytest.raises(OptionError, match=r"neither a path nor a data frame|nothing to read"):
         read(given)
