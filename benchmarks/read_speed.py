@@ -16,10 +16,12 @@ import hashlib
 import json
 import math
 import multiprocessing
+import os
 import pstats
 import random
 import resource
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,25 +115,58 @@ def make(folder: Path, megabytes: float) -> int:
     return total
 
 
-def read(folder: str, profile: bool) -> None:
+def tree(pid: int) -> list[int]:
+    """A process and those that it started, by /proc."""
+    found = [pid]
+    for place in Path(f"/proc/{pid}/task").glob("*/children"):
+        found += [p for child in place.read_text().split() for p in tree(int(child))]
+    return found
+
+
+def resident(pid: int) -> float:
+    """MB that a process and its children hold; libraries that they share count in each."""
+    total = 0
+    for one in tree(pid):
+        try:
+            total += int(Path(f"/proc/{one}/statm").read_text().split()[1])
+        except (OSError, IndexError):
+            continue  # it has just ended
+    return total * resource.getpagesize() / 1e6
+
+
+def seconds(who: int) -> float:
+    used = resource.getrusage(who)
+    return used.ru_utime + used.ru_stime
+
+
+def read(folder: str, workers: int, profile: bool) -> None:
     """Reads the folder in this process and prints the figures."""
     import unmirage  # here: the program that makes the logs must not count
 
-    watched = cProfile.Profile()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    start, processor = time.perf_counter(), time.process_time()
-    found = watched.runcall(unmirage.read, folder) if profile else unmirage.read(folder)
-    took, processor = time.perf_counter() - start, time.process_time() - processor
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    peaks, over = [0.0], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.05):
+            peaks.append(resident(os.getpid()))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    profiler = cProfile.Profile()
+    own, start = seconds(resource.RUSAGE_SELF), time.perf_counter()
+    run = profiler.runcall if profile else (lambda do, *args, **more: do(*args, **more))
+    found = run(unmirage.read, folder, workers=workers)
+    took, own = time.perf_counter() - start, seconds(resource.RUSAGE_SELF) - own
+    over.set()
+    watcher.join()
     size = sum(p.stat().st_size for p in Path(folder).rglob("*.jsonl")) / 1e6
-    print("| MB | rows | s | MB/s | processor s | peak MB | of it before |")
-    print("|---|---|---|---|---|---|---|")
     print(
-        f"| {size:.0f} | {found.samples.height} | {took:.1f} | {size / took:.0f} "
-        f"| {processor:.1f} | {peak:.0f} | {before:.0f} |"
+        f"| {workers} | {size:.0f} | {found.samples.height} | {took:.1f} | {size / took:.0f} "
+        f"| {own:.1f} | {seconds(resource.RUSAGE_CHILDREN):.1f} | {max(peaks):.0f} "
+        f"| {os.getloadavg()[0]:.1f} |",
+        flush=True,
     )
     if profile:
-        pstats.Stats(watched).sort_stats("tottime").print_stats(18)
+        pstats.Stats(profiler).sort_stats("tottime").print_stats(18)
 
 
 def main() -> None:
@@ -139,15 +174,19 @@ def main() -> None:
     parser.add_argument("--megabytes", type=float, default=2000)
     parser.add_argument("--profile", action="store_true", help="slower: adds the cost of watching")
     parser.add_argument("--folder", help="read this folder; made there where it is not")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as spare:
         folder = Path(asked.folder or spare) / "logs"
         if not folder.exists():
             make(folder, asked.megabytes)
+        print("| workers | MB | rows | s | MB/s | processor s | of workers | peak MB | load |")
+        print("|---|---|---|---|---|---|---|---|---|", flush=True)
         fresh = multiprocessing.get_context("spawn")
-        process = fresh.Process(target=read, args=(str(folder), asked.profile))
-        process.start()
-        process.join()
+        for workers in asked.workers:
+            process = fresh.Process(target=read, args=(str(folder), workers, asked.profile))
+            process.start()
+            process.join()
 
 
 if __name__ == "__main__":

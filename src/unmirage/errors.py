@@ -34,6 +34,14 @@ class UnmirageError(Exception):
 class InputError(UnmirageError):
     """The input cannot be used as it is."""
 
+    #: errors of further files that were read with this one
+    also: tuple[InputError, ...] = ()
+
+    def bare(self) -> InputError:
+        """Itself without what it holds in memory: the calls that it came from, and their data."""
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)
+
 
 class ColumnError(InputError):
     """A column is missing, ambiguous or of the wrong type."""

@@ -143,11 +143,6 @@ def test_a_folder_without_tables_and_files_that_are_not_there(tmp_path: Path) ->
     for bad in (tmp_path, tmp_path / "readme.md", tmp_path / "gone.csv", "a\0b.csv"):
         with pytest.raises(FileProblem):
             read(bad)
-    for nothing in ([], 42, b"x.csv"):
-        with pytest.raises(OptionError):
-            read(nothing)  # type: ignore[arg-type]
-    with pytest.raises(FileProblem):
-        read([42])  # type: ignore[list-item]
 
 
 def test_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
@@ -241,6 +236,27 @@ def test_a_csv_whose_last_line_is_cut_says_so(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("params,score,task\n1e8,0.1,t\n1e9,0.2,t\n1e10,0.")
     got = read(tmp_path / "t.csv")
     assert "cut_short" in {n.code for n in got.notes}
+
+
+def test_a_csv_row_with_too_many_cells_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('params,score,task\n1e8,0.1,"t\n"\n1e9,0.2,t,x\n1e10,0.3,t\n')
+    with pytest.raises(FileProblem, match="4 cells, the header 3") as e:
+        read(tmp_path / "t.csv")
+    assert e.value.where == "line 4"
+
+
+def test_an_empty_path_is_not_this_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(SCORES, tmp_path / "t.csv")
+    monkeypatch.chdir(tmp_path)
+    assert read(".").aggregates.height
+    with pytest.raises(OptionError, match="empty"):
+        read(["t.csv", ""])
+
+
+@pytest.mark.parametrize("given", [[["t.csv"]], [42], [None], 5, b"t.csv", [b"t.csv"], []])
+def test_what_is_no_path_and_no_frame(given: object) -> None:
+    with pytest.raises(OptionError, match=r"neither a path nor a data frame|nothing to read"):
+        read(given)
 
 
 @pytest.mark.parametrize(

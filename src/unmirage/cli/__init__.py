@@ -25,6 +25,7 @@ from unmirage.cli.shared import (
     SEED,
     SKIP_BAD,
     STRICT,
+    WORKERS,
     Many,
     errors,
     input_files,
@@ -143,6 +144,7 @@ def audit(
     models: Annotated[Path | None, MODELS] = None,
     skip_bad: Annotated[bool, SKIP_BAD] = False,
     strict: Annotated[bool, STRICT] = False,
+    workers: Annotated[int | None, WORKERS] = None,
     seed: Annotated[int, SEED] = 0,
     draws: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Random draws for each test.")
@@ -176,6 +178,7 @@ def audit(
             "skip_bad": skip_bad,
             "models": models,
             "strict": strict,
+            "workers": workers,
         }
         options = {
             "family": list(family or ()),

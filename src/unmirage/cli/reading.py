@@ -17,6 +17,7 @@ from unmirage.cli.shared import (
     READ_SCORES,
     SKIP_BAD,
     STRICT,
+    WORKERS,
     Many,
     errors,
     input_files,
@@ -50,6 +51,7 @@ def read(
     percent: Annotated[Many, PERCENT] = None,
     skip_bad: Annotated[bool, SKIP_BAD] = False,
     strict: Annotated[bool, STRICT] = False,
+    workers: Annotated[int | None, WORKERS] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 1 where there is a warning (for CI).")
     ] = False,
@@ -74,6 +76,7 @@ def read(
                 skip_bad=skip_bad,
                 models=models,
                 strict=strict,
+                workers=workers,
                 need_scale=False,
                 progress=progress,
             )

@@ -32,6 +32,9 @@ SKIP_BAD = typer.Option("--skip-bad", help="Leave impossible rows out, and count
 STRICT = typer.Option(
     "--strict", help="Stop at the first bad file; else one found in a folder is left out."
 )
+WORKERS = typer.Option(
+    "--workers", metavar="N", min=1, help="Processes that read large folders; default: as cores."
+)
 READ_COLUMNS = typer.Option(
     "--columns", metavar="NAME=COLUMN,...", help="Which column holds what: params=size."
 )

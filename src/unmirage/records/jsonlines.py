@@ -16,6 +16,7 @@ from unmirage.types import Note
 MAX_LINE = 64 * 2**20  # bytes
 MAX_LIST = 2**30  # bytes of one .json file, which must be held as a whole
 MAX_COLUMNS = 5_000
+BATCH = 10_000  # rows turned into columns at a time
 
 Row = tuple[int, dict[str, Any]]
 
@@ -152,22 +153,85 @@ def to_frame(rows: Iterable[Row], name: str) -> tuple[pl.DataFrame, pl.Series]:
     Raises:
         FileProblem: more than 5,000 different keys.
     """
-    numbers: list[int] = []
-    columns: dict[str, list[Any]] = {}
-    rows = iter(rows)
-    # few dictionaries may live at a time, or collecting garbage takes half of the time
-    while batch := list(islice(rows, 10_000)):
+    numbers: list[pl.Series] = [pl.Series("row", [], dtype=pl.Int64)]
+    columns: dict[str, _Column] = {}
+    done, rows = 0, iter(rows)
+    # few objects may live at a time: they take ten times the memory of a column
+    while batch := list(islice(rows, BATCH)):
         values = [row for _, row in batch]
         keys = dict.fromkeys(chain(columns, chain.from_iterable(values)))
         if len(keys) > MAX_COLUMNS:
             raise FileProblem(f"has more than {MAX_COLUMNS} columns", file=name)
         for key in keys:
-            cells = columns.setdefault(key, [])
-            cells += [None] * (len(numbers) - len(cells))
-            cells += [row.get(key) for row in values]
-        numbers += [number for number, _ in batch]
-    frame = pl.DataFrame([series(key, cells) for key, cells in columns.items()])
-    return frame, pl.Series("row", numbers, dtype=pl.Int64)
+            if key not in columns:
+                columns[key] = _Column(done)
+            columns[key].add([row.get(key) for row in values])
+        numbers.append(pl.Series("row", [number for number, _ in batch], dtype=pl.Int64))
+        done += len(batch)
+    frame = pl.DataFrame([column.whole(key) for key, column in columns.items()])
+    return frame, pl.concat(numbers)
+
+
+class _Column:
+    """The cells of one key: as a column while all are of one plain type, else as they are."""
+
+    def __init__(self, missing: int) -> None:
+        self._parts = [pl.Series([None] * missing, dtype=pl.Null)]
+        self._dtype: pl.DataType = pl.Null()
+        self._loose: list[Any] | None = None
+        self._text = False  # a nested value was there: all are JSON text
+
+    def add(self, cells: list[Any]) -> None:
+        if not self._text and _nested(cells):
+            self._text, before = True, self._cells()
+            self._parts, self._dtype, self._loose = [], pl.String(), None
+            self.add(before)
+        if self._text:
+            cells = [json_text(c) for c in cells]
+        if self._loose is not None:
+            self._loose += cells
+            return
+        dtype = _exact(cells)
+        if dtype is None or (dtype != self._dtype and pl.Null not in (dtype, self._dtype)):
+            self._loose, self._parts = [*self._cells(), *cells], []
+            return
+        self._parts.append(pl.Series(cells, dtype=dtype))
+        self._dtype = self._dtype if dtype == pl.Null else dtype
+
+    def _cells(self) -> list[Any]:
+        if self._loose is not None:
+            return self._loose
+        return [cell for part in self._parts for cell in part.to_list()]
+
+    def whole(self, name: str) -> pl.Series:
+        if self._loose is not None:
+            return series(name, self._loose)
+        dtype = pl.String() if self._dtype == pl.Null else self._dtype
+        return pl.concat([part.cast(dtype) for part in self._parts], rechunk=True).alias(name)
+
+
+def _nested(cells: list[Any]) -> bool:
+    """Whether a cell holds what fits into no column."""
+    kinds = set(map(type, cells))
+    if list in kinds:
+        kinds = {type(v) for c in cells if type(c) is list for v in c} | (kinds - {list})
+        return bool(kinds & {dict, list})
+    return dict in kinds
+
+
+def _exact(cells: list[Any]) -> pl.DataType | None:
+    """The type that gives each cell back as it was; Null: all are missing; None: there is none."""
+    kinds = set(map(type, cells)) - {type(None)}
+    if kinds == {list}:
+        inner = [v for c in cells if c is not None for v in c]
+        found = _exact(inner)
+        return None if found in (None, pl.Null()) else pl.List(found)
+    if not kinds:
+        return pl.Null()
+    dtype = _dtype(cells) if len(kinds) == 1 else None
+    if dtype is None or (kinds == {int} and dtype is not pl.Int64):
+        return None
+    return dtype()
 
 
 def series(name: str, cells: list[Any]) -> pl.Series:

@@ -27,16 +27,18 @@ class LeftOut:
         """Leaves the file of this name out, or raises its error."""
         if self.strict or name not in self.found:
             raise error
-        self.errors.append(error)
+        self.errors.append(error.bare())
 
     def of_many(self, error: InputError, sources: list[Source]) -> list[Source]:
-        """The sources without the one that the error names, or the error."""
-        name = error.file or ""
-        bad = next((s for s in sources if name in (s.name, str(absolute(s.path)))), None)
-        if bad is None:
-            raise error
-        self.take(error, bad.name)
-        return [s for s in sources if s is not bad]
+        """The sources without those that the error and its ``also`` name, or the error."""
+        for one in (error, *error.also):
+            name = one.file or ""
+            bad = next((s for s in sources if name in (s.name, str(absolute(s.path)))), None)
+            if bad is None:
+                raise one
+            self.take(one, bad.name)
+            sources = [s for s in sources if s is not bad]
+        return sources
 
     def notes(self) -> list[Note]:
         """One warning for each way of being bad, with the number of files."""

@@ -33,6 +33,7 @@ from unmirage.records.store import read_store
 from unmirage.records.table import Options, Table
 from unmirage.records.tables import FRAME_NAME, absolute, from_frame, load, looks_like_records
 from unmirage.records.validate import complete, validate
+from unmirage.records.workers import few_collections, processes
 from unmirage.types import Note, Records
 
 Given = str | Path | pl.DataFrame
@@ -50,6 +51,7 @@ def read(
     need_scale: bool = True,
     models: str | Path | pl.DataFrame | None = None,
     strict: bool = False,
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> Records:
     """Everything measured in some files, folders, stores or data frames, in canonical columns.
@@ -70,6 +72,8 @@ def read(
     models: a table of the caller's own models: columns model, params, tokens, flops, family.
     strict: stop at the first bad file. Otherwise one that was found in a folder is left out with
         a warning, as long as another can be read; a file that was named is always an error.
+    workers: how many processes read large folders of logs; 1: this one alone. By default one a
+        core where there are more than 50 MB to read. The result is the same.
     progress: called with the number of files opened so far and the number of all.
 
     Raises:
@@ -95,7 +99,8 @@ def read(
     given = _as_list(paths)
     with _place(given) as folder:
         given, fetched = _fetched(given, Path(folder))
-        tables, stores, notes, formats = _load_all(given, skip_bad, left, progress)
+        with processes(workers), few_collections():
+            tables, stores, notes, formats = _load_all(given, skip_bad, left, progress)
     notes.extend(fetched)
     recognised = _each(tables, lambda t: _recognised(t, options), left)
     used_columns: set[str] = set().union(*(r.used for r in recognised))
@@ -146,15 +151,27 @@ def _each(ones: list[A], do: Callable[[A], B], left: LeftOut) -> list[B]:
 
 
 def _as_list(paths: Any) -> list[Any]:
-    if isinstance(paths, (str, Path, pl.LazyFrame)) or hasattr(paths, "columns"):
-        return [paths]
-    if isinstance(paths, (bytes, bytearray)) or not isinstance(paths, Iterable):
-        what = f"{type(paths).__name__} is neither a path nor a data frame"
-        raise OptionError(what, mend="give files, folders or data frames")
-    given = list(paths)
+    """What was given, one by one.
+
+    Raises:
+        OptionError: nothing, an empty path, or what is neither a path nor a data frame.
+    """
+    alone = _is_given(paths) or isinstance(paths, (bytes, bytearray))
+    given = [paths] if alone or not isinstance(paths, Iterable) else list(paths)
     if not given:
         raise OptionError("nothing to read", mend="give at least one file or folder")
+    for one in given:
+        if not _is_given(one):
+            what = f"{type(one).__name__} is neither a path nor a data frame"
+            raise OptionError(what, mend="give files, folders or data frames")
+        if isinstance(one, str) and not one.strip():
+            # the name in a variable that is not set would be the folder one happens to be in
+            raise OptionError("a path is empty", mend="name a file or folder; . is this folder")
     return given
+
+
+def _is_given(one: Any) -> bool:
+    return isinstance(one, (str, Path, pl.LazyFrame)) or hasattr(one, "columns")
 
 
 def _place(given: list[Any]) -> AbstractContextManager[str]:

@@ -172,7 +172,11 @@ def _csv(source: Source) -> Table:
         raise FileProblem("is empty", file=source.name)
     separator = "\t" if source.kind == "tsv" else _separator(text)
     _check_header(text, separator, source.name)
-    frame = pl.read_csv(text.encode(), separator=separator, infer_schema=False)
+    try:
+        frame = pl.read_csv(text.encode(), separator=separator, infer_schema=False)
+    except pl.exceptions.ComputeError:
+        _refuse_long_rows(text, separator, source.name)
+        raise
     table = _table(source.name, source.stem, frame, tuple(notes))
     # a blank line is no row, yet it keeps its number
     kept = ~pl.all_horizontal(pl.all().is_null())
@@ -212,6 +216,21 @@ def _check_header(text: str, separator: str, name: str) -> None:
     twice = sorted({h for h in header if header.count(h) > 1})
     if twice:
         raise ColumnError(f"two columns are named {twice[0]!r}", file=name, mend="rename one")
+
+
+def _refuse_long_rows(text: str, separator: str, name: str) -> None:
+    """Says where the first row with more cells than the header stands; polars does not."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    try:
+        width = len(next(reader, []))
+        for row in reader:
+            if len(row) > width:
+                what = f"a row has {len(row)} cells, the header {width}"
+                mend = f"put cells that hold {separator!r} in quotes, or remove what is too much"
+                where = f"line {reader.line_num}"
+                raise FileProblem(what, file=name, where=where, mend=mend)
+    except csv.Error:
+        return
 
 
 def _cut_short(text: str, frame: pl.DataFrame, name: str) -> list[Note]:

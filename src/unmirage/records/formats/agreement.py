@@ -21,7 +21,7 @@ class Part:
     """What one file of samples holds."""
 
     task: str
-    table: Table  # its prompts are places in the list of all
+    table: Table
     verdicts: Mapping[Cell, Counter[str]]  # how the harness' verdicts compare with ours
 
 

@@ -10,12 +10,15 @@ the results.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from unmirage.records.formats.agreement import agreement_notes, compare, not_finite, settled
+import polars as pl
+
+from unmirage.records.formats.agreement import Part, agreement_notes, compare, not_finite, settled
 from unmirage.records.formats.lm_eval.files import (
     Key,
+    Log,
     Runs,
     is_log,
     key_of,
@@ -23,13 +26,13 @@ from unmirage.records.formats.lm_eval.files import (
     newest,
     split_name,
 )
-from unmirage.records.formats.lm_eval.gathered import Prompts
 from unmirage.records.formats.lm_eval.results import Run, scores, task_facts
-from unmirage.records.formats.lm_eval.samples import NO_SIZE, read_part, with_prompts
+from unmirage.records.formats.lm_eval.samples import NO_SIZE, Reader, with_prompts
 from unmirage.records.formats.made import made_table
 from unmirage.records.formats.values import part
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table
+from unmirage.records.workers import Job, every
 from unmirage.types import Note
 
 __all__ = ["is_log", "load"]
@@ -47,17 +50,32 @@ def load(sources: Iterable[Source], skip_bad: bool = False) -> tuple[list[Table]
     runs = Runs(skip_bad, (s.path for s in sources))
     logs = [log_of(s, runs) for s in sources if s.kind == "jsonl"]
     kept, notes = newest(logs)
-    prompts = {log.task.name: Prompts() for log in kept}
-    parts = [read_part(log, skip_bad, prompts[log.task.name]) for log in kept]
+    parts, texts = _parts(kept, skip_bad)
     agreed = compare(parts)
     notes += agreement_notes(agreed)
-    texts = {task: one.texts() for task, one in prompts.items()}
     tables = [settled(with_prompts(one, texts[one.task]), agreed) for one in parts]
     results = [(s, run) for s in sources if s.kind == "json" and (run := runs.of_file(s.path))]
     more, told = _aggregates(results, {log.key for log in logs})
     text = "results that are not JSON left out"
     bad = [Note("warning", "bad_results", text, name, 1) for name in sorted(runs.bad)]
     return [*tables, *more], [*notes, *told, *bad]
+
+
+def _parts(logs: list[Log], skip_bad: bool) -> tuple[list[Part], dict[str, pl.DataFrame]]:
+    """What each file holds, and the prompts of each task by their digests."""
+    # only what is needed goes to a worker
+    jobs = [
+        Job(replace(log, run=replace(log.run, content={})), log.source, log.task.name)
+        for log in logs
+    ]
+    parts: list[Part] = []
+    texts: dict[str, list[pl.DataFrame]] = {}
+    for one, fresh in every(Reader(skip_bad), jobs):
+        parts.append(one)
+        texts.setdefault(one.task, []).append(fresh)
+    # in one piece, or what is taken from it would be copied
+    whole = {task: pl.concat(some, rechunk=True) for task, some in texts.items()}
+    return parts, {task: one.unique("prompt", keep="any") for task, one in whole.items()}
 
 
 @dataclass(frozen=True, eq=False)

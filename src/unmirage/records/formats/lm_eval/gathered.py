@@ -28,31 +28,28 @@ Verdict = str | None  # who counts the answer right: "both", "ours" or "theirs" 
 
 
 class Prompts:
-    """Each different prompt once, in the order in which they came."""
+    """Each different prompt once, named by its digest."""
 
     def __init__(self) -> None:
-        self._places: dict[bytes, int] = {}
-        self._texts: list[pl.Series] = []
+        self._seen: set[bytes] = set()
+        self._digests: list[bytes] = []
+        self._texts: list[str] = []
 
-    def places(self, prompts: list[str | None]) -> pl.Series:
-        """The place of each prompt in :meth:`texts`."""
-        found: list[int | None] = []
-        fresh: list[str] = []
-        for text in prompts:
-            if text is None:
-                found.append(None)
-                continue
-            size = len(self._places)
-            found.append(self._places.setdefault(sha256(text.encode()).digest(), size))
-            if found[-1] == size:
-                fresh.append(text)
-        self._texts.append(pl.Series("prompt", fresh, dtype=pl.String))
-        return pl.Series("prompt", found, dtype=pl.UInt32)
+    def digests(self, prompts: list[str | None]) -> pl.Series:
+        """The digest of each prompt."""
+        found = [None if text is None else sha256(text.encode()).digest() for text in prompts]
+        for digest, text in zip(found, prompts, strict=True):
+            if digest is not None and text is not None and digest not in self._seen:
+                self._seen.add(digest)
+                self._digests.append(digest)
+                self._texts.append(text)
+        return pl.Series("prompt", found, dtype=pl.Binary)
 
-    def texts(self) -> pl.Series:
-        """Every prompt, at its place; in one piece, or what is taken from it would be copied."""
-        none = pl.Series("prompt", [], dtype=pl.String)
-        return pl.concat([none, *self._texts], rechunk=True)
+    def fresh(self) -> pl.DataFrame:
+        """The prompts that came since this was last asked."""
+        columns = {"prompt": self._digests, "text": self._texts}
+        self._digests, self._texts = [], []
+        return pl.DataFrame(columns, schema={"prompt": pl.Binary, "text": pl.String})
 
 
 class Gathered:
@@ -92,13 +89,13 @@ class Gathered:
     def _turn(self) -> None:
         rows, self._waiting = self._waiting, []
         cells = {name: [row.get(name) for row in rows] for name in FIELDS}
-        made = [self.prompts.places(cells.pop("prompt"))]
+        made = [self.prompts.digests(cells.pop("prompt"))]
         made += [column(name, values, TYPES[name]) for name, values in cells.items()]
         self._parts.append(pl.DataFrame(made))
 
     def frame(self, task: TaskFacts) -> tuple[pl.DataFrame, pl.Series]:
         """A row for each answer, and after it one for each score that the harness gave it; the
-        line of each row. Prompts are places in the list of all; columns without values are left
+        line of each row. Prompts are digests; columns without values are left
         out."""
         self._turn()
         numbers = pl.Series("row", self.numbers, dtype=pl.Int64)

@@ -26,6 +26,23 @@ NO_SIZE = (
 )
 
 
+class Reader:
+    """Reads one file after another, and hands out each different prompt of a task once."""
+
+    def __init__(self, skip_bad: bool) -> None:
+        self.skip_bad = skip_bad
+        self._prompts: dict[str, Prompts] = {}
+
+    def __call__(self, log: Log) -> tuple[Part, pl.DataFrame]:
+        """The items of a file, and the digests and texts of prompts that no file before it had.
+
+        Raises:
+            FileProblem, ValueProblem: see :func:`read_part`.
+        """
+        prompts = self._prompts.setdefault(log.task.name, Prompts())
+        return read_part(log, self.skip_bad, prompts), prompts.fresh()
+
+
 def read_part(log: Log, skip_bad: bool, prompts: Prompts) -> Part:
     """The items of one file; ``prompts`` grow.
 
@@ -70,10 +87,11 @@ def _left_out(name: str, bad: int, found: Gathered) -> list[Note]:
     return notes
 
 
-def with_prompts(part: Part, texts: pl.Series) -> Part:
-    """The same with its prompts out of the list of all."""
+def with_prompts(part: Part, texts: pl.DataFrame) -> Part:
+    """The same with its prompts, of which it has the digests."""
     frame = part.table.frame
     if "prompt" not in frame.columns:
         return part
-    frame = frame.with_columns(texts.gather(frame["prompt"]).alias("prompt"))
+    found = frame.select("prompt").join(texts, on="prompt", how="left", maintain_order="left")
+    frame = frame.with_columns(found["text"].alias("prompt"))
     return replace(part, table=replace(part.table, frame=frame))
