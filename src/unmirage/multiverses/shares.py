@@ -31,13 +31,17 @@ def whole(reports: Mask, again: Mask, known: bool, drawn: float) -> Share:
 
 
 def by_level(
-    levels: Mapping[str, Sequence[str]], reports: Mask, again: Mask, known: bool, drawn: float
+    choices: Mapping[str, Sequence[str]],
+    levels: Mapping[str, Sequence[str]],
+    reports: Mask,
+    again: Mask,
+    known: bool,
+    drawn: float,
 ) -> tuple[Share, ...]:
-    """The share at every level of every choice with several levels; ``levels``: (A,) each."""
+    """The share at every level of every choice with several; ``levels``: that of each analysis."""
     out = []
-    for choice, column in levels.items():
-        values = np.array(column, dtype=object)
-        names = list(dict.fromkeys(column))
+    for choice, names in choices.items():
+        values = np.array(levels[choice], dtype=object)
         for name in names if len(names) > 1 else ():
             out.append(_level(choice, name, values == name, reports, again, known, drawn))
     return tuple(out)
@@ -87,9 +91,7 @@ def _interval(share: float, variance: float, known: bool) -> tuple[float, float]
 # ---------------------------------------------------------------- the two extremes
 
 
-def extremes(
-    reports: Mask, rises: Mask, emergence: Floats, steepness: Floats
-) -> tuple[int, int]:
+def extremes(reports: Mask, rises: Mask, emergence: Floats, steepness: Floats) -> tuple[int, int]:
     """Rows of the analyses that look most and least emergent; ties go to the first.
 
     Most: reports an ability, then the largest emergence score, then the steepest. Least: reports
@@ -127,13 +129,13 @@ def sentence(
         text += _common(levels, kinds, mask)
     if not mask[row]:
         return f"{text}."
-    chosen = ", ".join(f"{c} {v[row]}" for c, v in levels.items() if len(set(v)) > 1)
-    return f"{text}; this one: {chosen}." if chosen else f"{text}."
+    chosen = "; ".join(f"{c} {v[row]}" for c, v in levels.items() if len(set(v)) > 1)
+    return f"{text}. This one: {chosen}." if chosen else f"{text}."
 
 
 def _common(levels: Mapping[str, Sequence[str]], kinds: Sequence[str], mask: Mask) -> str:
     """What all of them share and others do not; else the level that has it most often."""
-    rows = np.flatnonzero(mask)
+    rows = np.flatnonzero(mask).tolist()
     mine = {kinds[i] for i in rows}
     if len(mine) == 1 and len(set(kinds)) > 1:
         return f", all of them {_KINDS[mine.pop()]}"
@@ -148,9 +150,7 @@ def _common(levels: Mapping[str, Sequence[str]], kinds: Sequence[str], mask: Mas
     return f", most often with {choice} {level} ({100 * rate:.0f} %)"
 
 
-def _rates(
-    levels: Mapping[str, Sequence[str]], mask: Mask
-) -> list[tuple[float, int, str, str]]:
+def _rates(levels: Mapping[str, Sequence[str]], mask: Mask) -> list[tuple[float, int, str, str]]:
     """Share within each level of a choice with several; of ties the level with most analyses."""
     found = []
     for choice, column in levels.items():

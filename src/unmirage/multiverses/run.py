@@ -15,13 +15,13 @@ from unmirage.curves.identity import Choice
 from unmirage.curves.options import Options, listed, wanted
 from unmirage.curves.uncertainty import stream
 from unmirage.errors import OptionError
-from unmirage.multiverse import shares
-from unmirage.multiverse.analyses import Analysis, Cell, Scorer, cells, counted, curve_of, decode
-from unmirage.multiverse.analyses import draw as draw_analyses
-from unmirage.multiverse.choices import Choices, Ints
-from unmirage.multiverse.judged import judge
-from unmirage.multiverse.looks import Looks, look
-from unmirage.multiverse.sources import AXES, Source, sources
+from unmirage.multiverses import shares
+from unmirage.multiverses.analyses import Analysis, Cell, Scorer, cells, counted, curve_of, decode
+from unmirage.multiverses.analyses import draw as draw_analyses
+from unmirage.multiverses.choices import Choices, Ints
+from unmirage.multiverses.judged import judge
+from unmirage.multiverses.looks import Looks, look
+from unmirage.multiverses.sources import Source, sources
 from unmirage.types import Curve, Floats, Judgement, Multiverse, Note, Records, Universe
 
 #: resamples of the items behind the intervals of the shares
@@ -109,9 +109,7 @@ def multiverse(
     told = _plan([min(n, p) for n, p in zip((judged,) * len(tasks), plan, strict=True)], judged)
     done = _Done(sum(plan) + sum(told) + 2 * len(tasks), progress)
     how = _How(seed, draws, level, done)
-    universes = [
-        _universe(task, n, j, how) for task, n, j in zip(tasks, plan, told, strict=True)
-    ]
+    universes = [_universe(task, n, j, how) for task, n, j in zip(tasks, plan, told, strict=True)]
     done.finish()
     settings: dict[str, object] = {
         "version": version("unmirage"),
@@ -132,9 +130,7 @@ def multiverse(
     return Multiverse(tuple(universes), built.refused, notes, settings)
 
 
-def _check(
-    records: object, seed: object, draws: int, level: float, most: int, judged: int
-) -> None:
+def _check(records: object, seed: object, draws: int, level: float, most: int, judged: int) -> None:
     """Refuse arguments that cannot be meant, before any work."""
     if not isinstance(records, Records):
         what = f"multiverse takes Records, not {type(records).__name__}"
@@ -254,10 +250,9 @@ def _universe(task: _Task, most: int, judged: int, how: _How) -> Universe:
     analyses = decode(task.cells, numbers)
     scorer = Scorer(how.seed, RESAMPLES, task.task)
     curves, again = _curves(task.cells, analyses, scorer)
-    looks = look(
-        curves, again, seed=how.seed, draws=how.draws, level=how.level, progress=how.done
-    )
+    looks = look(curves, again, seed=how.seed, draws=how.draws, level=how.level, progress=how.done)
     levels = _levels(task.cells, analyses)
+    choices = _in_order(task.cells, levels)
     kinds = [task.cells[a.cell].cut.kind for a in analyses]
     rises = (looks.p_movement < how.level) & ~looks.inverse
     create, dissolve = shares.extremes(looks.reports, rises, looks.emergence, looks.steepness)
@@ -282,11 +277,11 @@ def _universe(task: _Task, most: int, judged: int, how: _How) -> Universe:
     return Universe(
         task.family,
         task.task,
-        {name: tuple(dict.fromkeys(column)) for name, column in levels.items()},
+        choices,
         total,
         _table(task.cells, analyses, curves, levels, looks, verdicts),
         shares.whole(looks.reports, looks.again, known, drawn),
-        shares.by_level(levels, looks.reports, looks.again, known, drawn),
+        shares.by_level(choices, levels, looks.reports, looks.again, known, drawn),
         verdicts,
         create,
         dissolve,
@@ -312,10 +307,24 @@ def _curves(
 
 
 def _levels(cells: Sequence[Cell], analyses: Sequence[Analysis]) -> dict[str, list[str]]:
-    """The level of each choice, in every analysis."""
+    """The level of each choice, in every analysis; the first is the first that there is."""
     rows = [{**cells[a.cell].levels, "rungs": a.rungs, "scale": a.axis} for a in analyses]
     names = list(dict.fromkeys(name for row in rows for name in row))
     return {name: [row.get(name, "–") for row in rows] for name in names}
+
+
+def _in_order(
+    cells: Sequence[Cell], levels: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[str, ...]]:
+    """The levels of each choice that were drawn, in the order in which all there are come."""
+    order: dict[str, dict[str, None]] = {name: {} for name in levels}
+    for cell in cells:
+        for name, level in cell.levels.items():
+            order[name][level] = None
+        order["rungs"].update(dict.fromkeys(cell.source.rungs))
+        order["scale"].update(dict.fromkeys(cell.source.axes))
+    seen = {name: {*column} for name, column in levels.items()}
+    return {n: tuple(v for v in (*order[n], "–") if v in seen[n]) for n in levels}
 
 
 def _rows_to_judge(

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from unmirage.curves.uncertainty import exact_interval, mean_error, stream
-from unmirage.multiverse.choices import MEAN, Choices, Cut, Ints, Mask, item_sets, passes
-from unmirage.multiverse.sources import Source
+from unmirage.multiverses.choices import MEAN, Choices, Cut, Ints, Mask, item_sets, passes
+from unmirage.multiverses.sources import Source
 from unmirage.types import Curve, Facts, Floats, Items, Key
 
 
@@ -176,7 +176,9 @@ class Scorer:
             share = np.stack([c.count for c in members])
         share = share / share.sum(axis=0)
         score = np.sum([w * c.score for w, c in zip(share, members, strict=True)], axis=0)
-        variance = np.sum([(w * c.stderr) ** 2 for w, c in zip(share, members, strict=True)], axis=0)
+        variance = np.sum(
+            [(w * c.stderr) ** 2 for w, c in zip(share, members, strict=True)], axis=0
+        )
         count = np.sum([c.count for c in members], axis=0)
         rng = stream(self._seed, "reported", *(c.key.label() for c in members))
         z = rng.standard_normal((self._resamples, len(score)))

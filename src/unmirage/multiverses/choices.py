@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from unmirage.auditing.findings import number
 from unmirage.curves.uncertainty import stream
 from unmirage.errors import OptionError
-from unmirage.report.text import scale as scale_text
 from unmirage.types import Facts, Floats
 
 Ints = NDArray[np.int64]
@@ -119,7 +118,7 @@ def together_cuts(name: str, items: int, chosen: Choices) -> list[Cut]:
     asked = chosen.together
     ks = [k for k in TOGETHER if items // k >= _GROUPS] if asked is None else list(asked)
     orders = ("in order", "at random")
-    return [Cut("K of K", f"{k} of {k}, {o}", float(k), o) for k in ks for o in orders]
+    return [Cut("K of K", f"{k} of {k} {o}", float(k), o) for k in ks for o in orders]
 
 
 def item_sets(total: int, chosen: Choices, seed: int, *names: str) -> dict[str, Mask]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from unmirage.multiverse.choices import (
+from unmirage.multiverses.choices import (
     MEAN,
     Choices,
     Cut,

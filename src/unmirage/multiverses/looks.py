@@ -59,12 +59,7 @@ def look(
 ) -> Looks:
     """Look at every curve, and at its scores (R, M) under resampled items."""
     total, resamples = len(curves), len(again[0]) if again else 0
-    out = Looks(
-        *(np.full(total, np.nan) for _ in range(4)),
-        *(np.ones(total) for _ in range(3)),
-        *(np.zeros(total, bool) for _ in range(3)),
-        np.zeros((total, resamples), bool),
-    )
+    out = _empty(total, resamples)
     buckets: dict[tuple[str, int], list[int]] = defaultdict(list)
     for number, curve in enumerate(curves):
         buckets[kind(curve), len(curve.scale)].append(number)
@@ -76,6 +71,13 @@ def look(
             _look(out, np.array(rows), part, [again[i] for i in rows], form, seed, draws, level)
             progress(len(rows))
     return out
+
+
+def _empty(total: int, resamples: int) -> Looks:
+    a, b, c, d, e, f, g = np.full((7, total), np.nan)
+    inverse, sharp, reports = np.zeros((3, total), bool)
+    again = np.zeros((total, resamples), bool)
+    return Looks(a, b, c, d, e, f, g, inverse, sharp, reports, again)
 
 
 def _look(
@@ -97,12 +99,14 @@ def _look(
     rising = ~_inverse(curves, data, y)
     p_steep, p_late = np.ones(steep.shape), np.ones(late.shape)
     asked = np.flatnonzero(((steep >= SHARP) | (late >= LATE)).any(axis=1))
-    labels = [curves[i].key.label() for i in asked]
+    labels = [curves[i].key.label() for i in asked.tolist()]
     line = _line_families(form, data.take(asked), labels, seed, draws)
     for k, i in enumerate(asked):
         x = data.x[i]
         flat = shape.steepness_and_onset(line[k], x)
-        p_steep[i], p_late[i] = (_p_value(v[i], f) for v, f in zip((steep, late), flat, strict=True))
+        p_steep[i], p_late[i] = (
+            _p_value(v[i], f) for v, f in zip((steep, late), flat, strict=True)
+        )
     sharp = (steep >= SHARP) & (p_steep < level) | (late >= LATE) & (p_late < level)
     known = np.array([np.isfinite(c.stderr).all() for c in curves])
     reports = sharp & rising[:, None] & (moves | ~known)[:, None]
@@ -155,9 +159,7 @@ def _inverse(curves: Sequence[Curve], data: Data, y: Floats) -> Mask:
     return np.asarray((slope < 0) & (y[:, -1] < y[:, 0]))
 
 
-def _line_families(
-    form: str, data: Data, labels: Sequence[str], seed: int, draws: int
-) -> Floats:
+def _line_families(form: str, data: Data, labels: Sequence[str], seed: int, draws: int) -> Floats:
     """Families on the straight line through each curve, with its noise, oriented, (A, D, M)."""
     if not labels:
         return np.empty((0, draws, data.u.shape[1]))

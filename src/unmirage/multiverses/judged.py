@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from unmirage.auditing.companion import companion
 from unmirage.auditing.run import judge_each
-from unmirage.multiverse.analyses import Analysis, Cell, Scorer, curve_of
-from unmirage.multiverse.choices import MEAN
-from unmirage.multiverse.sources import Source
+from unmirage.multiverses.analyses import Analysis, Cell, Scorer, curve_of
+from unmirage.multiverses.choices import MEAN
+from unmirage.multiverses.sources import Source
 from unmirage.types import Curve, Judgement
 
 
