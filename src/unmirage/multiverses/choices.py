@@ -60,9 +60,11 @@ class Cut:
     level: str  # as it is told among the levels of the choice
     value: float = np.nan  # c, or K
     order: str = ""  # of the groups of K: "in order" or "at random"
+    rank: float = 0.0  # place among the levels of its kind: the stricter the later
 
 
 MEAN = Cut("mean", "mean score")
+KINDS = ("mean", "threshold", "K of K")
 
 
 def threshold_cuts(facts: Facts, scores: Floats, chosen: Choices) -> list[Cut]:
@@ -84,7 +86,10 @@ def threshold_cuts(facts: Facts, scores: Floats, chosen: Choices) -> list[Cut]:
                     f"{facts.low:g} to {facts.high:g}",
                     mend=f"--threshold {facts.name}=C with a C in that range",
                 )
-        return [Cut("threshold", f"c = {c:g}", float(c)) for c in dict.fromkeys(given)]
+        way = 1.0 if facts.higher_is_better else -1.0
+        return [
+            Cut("threshold", f"c = {c:g}", float(c), rank=way * c) for c in dict.fromkeys(given)
+        ]
     shares = (np.arange(chosen.thresholds) + 0.5)[::-1] / max(chosen.thresholds, 1)
     cuts: dict[float, Cut] = {}
     for share in shares:
@@ -92,7 +97,7 @@ def threshold_cuts(facts: Facts, scores: Floats, chosen: Choices) -> list[Cut]:
         c = float(np.quantile(scores, q, method="inverted_cdf"))
         passed = passes(facts, scores, c)
         if 0 < passed.mean() < 1 and c not in cuts:
-            cuts[c] = Cut("threshold", f"passed by about {100 * share:.0f} %", c)
+            cuts[c] = Cut("threshold", f"passed by about {100 * share:.0f} %", c, rank=-share)
     return list(cuts.values())
 
 
@@ -118,7 +123,7 @@ def together_cuts(name: str, items: int, chosen: Choices) -> list[Cut]:
     asked = chosen.together
     ks = [k for k in TOGETHER if items // k >= _GROUPS] if asked is None else list(asked)
     orders = ("in order", "at random")
-    return [Cut("K of K", f"{k} of {k} {o}", float(k), o) for k in ks for o in orders]
+    return [Cut("K of K", f"{k} of {k} {o}", float(k), o, float(k)) for k in ks for o in orders]
 
 
 def item_sets(total: int, chosen: Choices, seed: int, *names: str) -> dict[str, Mask]:

@@ -18,7 +18,7 @@ from unmirage.errors import OptionError
 from unmirage.multiverses import shares
 from unmirage.multiverses.analyses import Analysis, Cell, Scorer, cells, counted, curve_of, decode
 from unmirage.multiverses.analyses import draw as draw_analyses
-from unmirage.multiverses.choices import Choices, Ints
+from unmirage.multiverses.choices import KINDS, Choices, Ints
 from unmirage.multiverses.judged import judge
 from unmirage.multiverses.looks import Looks, look
 from unmirage.multiverses.sources import Source, sources
@@ -255,7 +255,8 @@ def _universe(task: _Task, most: int, judged: int, how: _How) -> Universe:
     choices = _in_order(task.cells, levels)
     kinds = [task.cells[a.cell].cut.kind for a in analyses]
     rises = (looks.p_movement < how.level) & ~looks.inverse
-    create, dissolve = shares.extremes(looks.reports, rises, looks.emergence, looks.steepness)
+    steps = np.array([len(c.scale) - 1 for c in curves], float)
+    create, dissolve = shares.extremes(looks, rises, steps)
     rows = _rows_to_judge(len(analyses), judged, (create, dissolve), how.seed, names)
     found = judge(
         task.cells,
@@ -318,6 +319,8 @@ def _in_order(
 ) -> dict[str, tuple[str, ...]]:
     """The levels of each choice that were drawn, in the order in which all there are come."""
     order: dict[str, dict[str, None]] = {name: {} for name in levels}
+    cuts = {c.cut.level: (KINDS.index(c.cut.kind), c.cut.rank) for c in cells}
+    order["score"] = dict.fromkeys(sorted(cuts, key=lambda level: (*cuts[level], level)))
     for cell in cells:
         for name, level in cell.levels.items():
             order[name][level] = None

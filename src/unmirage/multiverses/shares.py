@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from unmirage.multiverses.looks import Looks
 from unmirage.types import Floats, Share
 
 Mask = NDArray[np.bool_]
@@ -91,16 +92,18 @@ def _interval(share: float, variance: float, known: bool) -> tuple[float, float]
 # ---------------------------------------------------------------- the two extremes
 
 
-def extremes(reports: Mask, rises: Mask, emergence: Floats, steepness: Floats) -> tuple[int, int]:
+def extremes(looks: Looks, rises: Mask, steps: Floats) -> tuple[int, int]:
     """Rows of the analyses that look most and least emergent; ties go to the first.
 
-    Most: reports an ability, then the largest emergence score, then the steepest. Least: reports
-    none although it rises, then the smallest emergence score, then the least steep.
+    Most: reports an ability, then the largest emergence score, then the least p-value, then the
+    steepest. Least: reports none although it rises, then the emergence score per step nearest 1,
+    which is that of a straight line. ``steps`` (A,): gaps between rungs.
     """
-    steep = np.nan_to_num(steepness, nan=0.0, posinf=1e300)
-    score = np.nan_to_num(emergence, nan=0.0, posinf=1e300, neginf=-1e300)
-    most = np.lexsort((-steep, -score, ~reports))
-    least = np.lexsort((steep, score, ~rises, reports))
+    steep = np.nan_to_num(looks.steepness, nan=0.0, posinf=1e300)
+    score = np.nan_to_num(looks.emergence, nan=0.0, posinf=1e300, neginf=-1e300)
+    p = np.minimum(looks.p_steep, looks.p_late)
+    most = np.lexsort((-steep, p, -score, ~looks.reports))
+    least = np.lexsort((np.abs(score / steps - 1), ~rises, looks.reports))
     return int(most[0]), int(least[0])
 
 

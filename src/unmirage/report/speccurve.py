@@ -16,6 +16,7 @@ from typing import Any
 
 import polars as pl
 
+from unmirage.auditing.verdict import SHARP
 from unmirage.report import text, words
 from unmirage.report.files import write
 from unmirage.types import Multiverse, Universe
@@ -32,7 +33,7 @@ svg{background:#fff;font-family:"Helvetica Neue",Helvetica,Arial,sans-serif}
 .g{stroke:#e3e7ec;fill:none}
 .f{stroke:#77808c;stroke-dasharray:6 4;fill:none}
 .a{font-size:11px;fill:#5b6675}.n{font-size:12px;font-weight:600;fill:#1c2430}.band{fill:#f5f7f9}
-.m{stroke-width:1.6}
+.m{stroke-width:1.6}.h{font-size:17px;font-weight:600;fill:#1c2430}.s{font-size:12px;fill:#5b6675}
 """
 
 
@@ -80,12 +81,13 @@ def draw(universe: Universe, *, alone: bool = False) -> str:
     """The picture as an ``<svg>`` element; ``alone``: as a file of its own."""
     drawn, choices = marks(universe), shown_choices(universe)
     x = _places(len(drawn))
-    parts, bottom = [], float(_TOP)
-    for title, values, line in (
-        ("emergence score, straight line = 1", [m.per_step for m in drawn], 1.0),
-        ("steepness, straight line = 1", [m.steepness for m in drawn], 2.0),
+    parts, bottom = (_heading(universe, len(drawn)), 78.0) if alone else ([], float(_TOP))
+    for title, said, values, line in (
+        ("emergence score", "per step; straight line = 1", [m.per_step for m in drawn], 1.0),
+        ("steepness", f"line = 1; sharp from {SHARP:g}", [m.steepness for m in drawn], SHARP),
     ):
-        parts += _panel(title, values, line, drawn, x, bottom)
+        parts += [_text(8, bottom + 12, title, "start", "n"), _text(8, bottom + 28, said, "start")]
+        parts += _panel(values, line, drawn, x, bottom)
         bottom += _PANEL + _GAP
     for choice, levels in choices.items():
         parts += _matrix(choice, levels, drawn, x, bottom)
@@ -145,8 +147,26 @@ def _places(n: int) -> list[float]:
     return [LEFT + (i + 0.5) * step for i in range(n)]
 
 
+def _heading(universe: Universe, drawn: int) -> list[str]:
+    """Title, what is drawn of what there is, and the colours."""
+    whole = universe.whole
+    said = f"{whole.reporting:,} of {whole.analyses:,} analyses would report an ability"
+    if drawn < universe.total:
+        said += f"; drawn are {drawn:,} of {universe.total:,}"
+    name = f"{text.shorten(universe.family, 36)} / {text.shorten(universe.task, 50)}"
+    parts = [_text(8, 22, name, "start", "h"), _text(8, 42, said, "start", "s")]
+    x = 8.0
+    names = [v for v in words.VERDICTS if v in {j.verdict for j in universe.judged.values()}]
+    for verdict, name in [(v, v) for v in names] + [("none", "not judged")]:
+        parts.append(f'<circle class="m v-{verdict}" cx="{x + 4:.0f}" cy="58" r="4"/>')
+        parts.append(_text(x + 13, 62, name, "start", "s"))
+        x += 28 + 7 * len(name)
+    parts.append(f'<circle class="m v-none hollow" cx="{x + 4:.0f}" cy="58" r="4"/>')
+    return [*parts, _text(x + 13, 62, "reports no ability", "start", "s")]
+
+
 def _panel(
-    title: str, values: list[float], line: float, drawn: list[Mark], x: list[float], top: float
+    values: list[float], line: float, drawn: list[Mark], x: list[float], top: float
 ) -> list[str]:
     """Dots on a logarithmic axis; what has no finite place lies at the edge."""
     finite = [v for v in values if math.isfinite(v) and 0 < v <= _CLIP]
@@ -167,8 +187,6 @@ def _panel(
         parts.append(_text(LEFT - 6, y + 4, f"{10.0**power:g}", "end"))
     y = place(line)
     parts.append(f'<path class="f" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
-    parts.append(_text(8, top + 12, title.split(",")[0], "start", "n"))
-    parts.append(_text(8, top + 28, title.split(",")[1].strip(), "start"))
     spots = zip(drawn, x, values, strict=True)
     return parts + [_dot(m, at, place(v), v) for m, at, v in spots if not math.isnan(v)]
 
@@ -210,5 +228,5 @@ def _matrix(
 
 
 def _text(x: float, y: float, said: str, anchor: str, kind: str = "a") -> str:
-    clean = escape(text.visible(said, 60))
+    clean = escape(text.visible(said, 120))
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{clean}</text>'
