@@ -12,6 +12,8 @@ Axes: E errors, S items, T tokens of a target.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import polars as pl
 from scipy import special
@@ -30,11 +32,20 @@ def answers(metric: Metric, error: Floats, tokens: int, items: int, seed: int = 
     >>> metrics.score("exact_match", frame).tolist()
     [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
     """
-    rng = np.random.default_rng([seed, tokens, items])
-    if metric.facts.forcing == "choice":
+    repeats = int(metric.name.rpartition("_")[2]) if metric.pooled else 0
+    choices = metric.facts.forcing == "choice"
+    return _drawn(choices, repeats, tuple(error.tolist()), tokens, items, seed)
+
+
+@lru_cache(maxsize=16)  # most metrics are asked of the same answers
+def _drawn(
+    choices: bool, repeats: int, errors: tuple[float, ...], tokens: int, items: int, seed: int
+) -> pl.DataFrame:
+    rng, error = np.random.default_rng([seed, tokens, items]), np.array(errors)
+    if choices:
         return _choices(error, tokens, items, rng)
-    if metric.pooled:
-        return _repeated(metric, error, tokens, items, rng)
+    if repeats:
+        return _repeated(repeats, error, tokens, items, rng)
     return _text(error, rng.random((items, tokens)), rng)
 
 
@@ -45,10 +56,13 @@ def _text(error: Floats, luck: Floats, rng: np.random.Generator) -> pl.DataFrame
     right = luck[None] < 1 - error[:, None, None]  # (E, S, T)
     with np.errstate(divide="ignore"):
         nats = np.log1p(-np.broadcast_to(error[:, None, None], right.shape))
-    spelt = _spell(target)
+    spelt, given = _spell(target), np.where(right, target, wrong).reshape(-1, tokens)
+    ids = np.tile(target, (len(error), 1))
     return pl.DataFrame(
         {
-            "output": _spell(np.where(right, target, wrong).reshape(-1, tokens)),
+            "output": _spell(given),
+            "output_tokens": pl.Series(given).cast(pl.List(pl.Int64)),
+            "target_tokens": pl.Series(ids).cast(pl.List(pl.Int64)),
             "targets": [[t] for t in spelt] * len(error),
             "token_logprobs": pl.Series(nats.reshape(-1, tokens)).cast(pl.List(pl.Float64)),
             "token_correct": pl.Series(right.reshape(-1, tokens)).cast(pl.List(pl.Boolean)),
@@ -62,10 +76,9 @@ def _spell(words: np.ndarray) -> list[str]:
 
 
 def _repeated(
-    metric: Metric, error: Floats, tokens: int, items: int, rng: np.random.Generator
+    k: int, error: Floats, tokens: int, items: int, rng: np.random.Generator
 ) -> pl.DataFrame:
     """As many answers an item as the metric pools: pass@k needs k."""
-    k = int(metric.name.rpartition("_")[2])
     frame = _text(error, rng.random((items * k, tokens)), rng)
     place = np.arange(len(error) * items * k)
     return frame.with_columns(

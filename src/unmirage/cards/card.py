@@ -29,7 +29,7 @@ FAMILY = (0.3, 0.97, 4.0)
 #: item by item: how far the error is moved, and between which errors
 _STEP, _INNER = 1e-3, (0.05, 0.95)
 #: rows of repeated answers that are enough
-_ROWS = 2000
+_ROWS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,11 +79,7 @@ def card(name: str, *, items: int = ITEMS, seed: int = 0) -> Card:
         nan = float("nan")
         ends = (nan, nan)
         return Card(metric, _definition(metric), False, (), ends, declared, None, nan, "", nan)
-    few = (
-        max(20, min(items, _ROWS // int(metric.name.rpartition("_")[2])))
-        if metric.pooled
-        else items
-    )
+    few = _enough(metric, items)
     matrices = [_scores(metric, ERRORS, t, few, seed) for t in LENGTHS]
     responses = tuple(_response(metric, t, y, seed) for t, y in zip(LENGTHS, matrices, strict=True))
     guess = None
@@ -103,6 +99,13 @@ def card(name: str, *, items: int = ITEMS, seed: int = 0) -> Card:
         quantity,
         _jump(metric, seed),
     )
+
+
+def _enough(metric: Metric, items: int) -> int:
+    """Items that are asked: fewer where each has many answers."""
+    if not metric.pooled:
+        return items
+    return max(10, min(items, _ROWS // int(metric.name.rpartition("_")[2])))
 
 
 def cards(
@@ -130,7 +133,7 @@ def _definition(metric: Metric) -> str:
 def _scores(metric: Metric, error: Floats, tokens: int, items: int, seed: int) -> Floats:
     """(E, S); repeats of an item have one score."""
     scored = metrics.score(metric, answers(metric, error, tokens, items, seed))
-    return scored.reshape(len(error), items, -1)[:, :, 0]
+    return scored.reshape(len(error), items, -1)[:, :, 0] + 0.0  # no -0
 
 
 def _response(metric: Metric, tokens: int, scores: Floats, seed: int) -> Response:
@@ -206,11 +209,13 @@ def _bend(metric: Metric, responses: Sequence[Response]) -> tuple[float, str]:
     known = np.isfinite(x) & np.isfinite(last.score)
     x, y = x[known], last.score[known]
     line = np.polyval(np.polyfit(x, y, 1), x)
-    return float(np.abs(y - line).max() / np.ptp(y)), name
+    # below a millionth it is rounding
+    return round(float(np.abs(y - line).max() / np.ptp(y)), 6), name
 
 
-def _jump(metric: Metric, seed: int, tokens: int = 4, items: int = 20) -> float:
+def _jump(metric: Metric, seed: int, tokens: int = 4) -> float:
     """Largest change of one item's score for a small change of the error, of its range."""
+    items = 2 if metric.pooled else 5
     error = np.arange(_INNER[0], _INNER[1], _STEP)
     scores = _scores(metric, error, tokens, items, seed)
     return float(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unmirage.cli import calibration, lab, multiverse, planning, reading
+from unmirage.cli import calibration, lab, metrics, multiverse, planning, reading
 from unmirage.cli.shared import (
     DEBUG,
     MODELS,
@@ -52,6 +52,7 @@ app = typer.Typer(
 
 app.command()(reading.read)
 app.add_typer(lab.app, name="lab")
+app.add_typer(metrics.app, name="metrics")
 app.command()(calibration.calibrate)
 app.command()(planning.plan)
 app.command()(multiverse.multiverse)
@@ -290,30 +291,3 @@ def demo(
             more = f"\nAll {len(done.judgements)} curves, drawn: unmirage demo --html demo.html"
             console.print(f"{more}\nYour own: unmirage audit results/", style="dim", markup=False)
         _report(done, html=html, json=json, pictures=pictures, every=every, shown=True, quiet=quiet)
-
-
-# ---------------------------------------------------------------- metrics
-
-
-@app.command()
-def metrics(
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    debug: Annotated[bool, DEBUG] = False,
-) -> None:
-    """List the metrics: needs, range, chance, linear or not."""
-    with errors(debug):
-        from unmirage.metrics import table
-
-        rows = table().to_dicts()
-        if json:
-            import json as text
-
-            from unmirage.report.view import plain
-
-            typer.echo(text.dumps(plain(rows), indent=1, allow_nan=False))
-            return
-        from unmirage.report.terminal import metric_table
-
-        console = make_console()
-        plain_signs = console.options.ascii_only
-        console.print(metric_table(rows, width=console.width, plain=plain_signs))
