@@ -114,7 +114,7 @@ def test_subsets_of_items_are_of_the_size_they_say(total, seed):
 def test_thresholds_split_the_answers(values, up, count):
     facts = Facts("x", "x", 0, np.inf, up, False, True)
     values = np.array(values)
-    cuts = threshold_cuts(facts, values, Choices(thresholds=count))
+    cuts = threshold_cuts("x", facts, values, Choices(thresholds=count))
     shares = [((values >= c.value) if up else (values <= c.value)).mean() for c in cuts]
     assert all(0 < s < 1 for s in shares)
     assert shares == sorted(shares, reverse=True)

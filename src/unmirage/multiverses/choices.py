@@ -67,7 +67,7 @@ MEAN = Cut("mean", "mean score")
 KINDS = ("mean", "threshold", "K of K")
 
 
-def threshold_cuts(facts: Facts, scores: Floats, chosen: Choices) -> list[Cut]:
+def threshold_cuts(name: str, facts: Facts, scores: Floats, chosen: Choices) -> list[Cut]:
     """Shares of items whose score reaches c, for c at quantiles of all scores, or as given.
 
     c is one of the scores; those that every answer or none passes are left out.
@@ -77,14 +77,14 @@ def threshold_cuts(facts: Facts, scores: Floats, chosen: Choices) -> list[Cut]:
     OptionError
         a c that the metric cannot score.
     """
-    given = chosen.at.get(facts.name)
+    given = chosen.at.get(name)
     if given is not None:
         for c in given:
             if not (facts.low <= c <= facts.high):
                 raise OptionError(
-                    f"a threshold of {c:g} for {facts.name}, which lies in "
+                    f"a threshold of {c:g} for {name}, which lies in "
                     f"{facts.low:g} to {facts.high:g}",
-                    mend=f"--threshold {facts.name}=C with a C in that range",
+                    mend=f"--threshold {name}=C with a C in that range",
                 )
         way = 1.0 if facts.higher_is_better else -1.0
         return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 
 import numpy as np
@@ -121,10 +121,13 @@ def multiverse(
         "resamples": RESAMPLES,
         "scale": scale or "chosen per family",
         "checkpoint": checkpoint,
+        "by": list(choice.by),
+        "ignore": list(choice.ignore),
         **{name: list(value) for name, value in lists.items()},
+        "items": items,
+        "chance": dict(chance or {}),
         "where": dict(where or {}),
-        "thresholds": chosen.thresholds,
-        "at": {k: list(v) for k, v in chosen.at.items()},
+        **{f"choice:{name}": value for name, value in asdict(chosen).items()},
     }
     notes = (*records.notes, *built.notes, *_notes(universes, level))
     return Multiverse(tuple(universes), built.refused, notes, settings)

@@ -122,7 +122,7 @@ def _cuts(members: Sequence[Curve], chosen: Choices) -> tuple[Cut, ...]:
     if np.isin(scores, (0.0, 1.0)).all():
         fewest = min(m.shape[1] for m in matrices)
         return (MEAN, *together_cuts(name, fewest, chosen))
-    return (MEAN, *threshold_cuts(members[0].facts, scores, chosen))
+    return (MEAN, *threshold_cuts(name, members[0].facts, scores, chosen))
 
 
 def _axes(curve: Curve, frame: pl.DataFrame) -> dict[str, Floats]:
