@@ -52,6 +52,7 @@ BELOW = {
         "metrics",
         "curves",
         "auditing",
+        "multiverses",
         "report",
         "lab",
     },

@@ -57,7 +57,7 @@ def _level(
     effect = float(mine.mean() - others.mean())
     apart = again[here].mean(axis=0) - again[~here].mean(axis=0)
     spread = float(np.var(apart)) + sum(_drawing(r, drawn) for r in (mine, others))
-    reach = _REACH * np.sqrt(spread) if known else np.nan
+    reach = _REACH * float(np.sqrt(spread)) if known else np.nan
     return Share(
         choice,
         name,
@@ -86,7 +86,7 @@ def _interval(share: float, variance: float, known: bool) -> tuple[float, float]
     if not known:
         return np.nan, np.nan
     reach = _REACH * float(np.sqrt(variance))
-    return max(0.0, share - reach), min(1.0, share + reach)
+    return max(0.0, float(share) - reach), min(1.0, float(share) + reach)
 
 
 # ---------------------------------------------------------------- the two extremes
