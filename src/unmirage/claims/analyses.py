@@ -6,6 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+import polars as pl
+
 from unmirage.claims.claim import Answer, Cell, Claim
 from unmirage.report.panels import Panel, Point
 from unmirage.types import Multiverse, Share, Universe
@@ -115,17 +117,19 @@ def _panel(universes: Sequence[Universe], title: str, x_title: str, level: str) 
         for s in u.shares
         if s.choice == "score" and (match := re.fullmatch(level, s.level))
     ]
-    points += [
-        Point(1.0, s.share, _name(u), s.low, s.high)
-        for u in universes
-        for s in u.shares
-        if x_title == "K" and s.level == "mean score"
-    ]
+    if x_title == "K":
+        points += [Point(1.0, share, _name(u)) for u in universes if (share := _one(u)) is not None]
     return Panel(
         title,
-        "1: mean scores" if x_title == "K" else "the same outputs of the same models",
+        "exact match" if x_title == "K" else "every metric that is not right or wrong",
         x_title,
         "share of analyses that report an ability",
         tuple(sorted(points, key=lambda p: (p.series, p.x))),
         log_x=False,
     )
+
+
+def _one(u: Universe) -> float | None:
+    """Share of the analyses of exact match itself, K = 1."""
+    table = u.table.filter(pl.col("metric") == "exact_match", pl.col("kind") == "mean")
+    return float(table["reports"].cast(pl.Float64).sum() / table.height) if table.height else None

@@ -10,8 +10,10 @@ Axes: A analyses, R resamples of the items, D draws of the straight line, M rung
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,8 +29,8 @@ from unmirage.curves.working import is_binomial, kind, stack
 from unmirage.types import Curve, Floats
 
 Mask = NDArray[np.bool_]
-#: doubles in the largest temporary
-_MEMORY = 2_000_000
+_BATCH = 128
+_THREADS = 8  # each has its own large temporary arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +65,23 @@ def look(
     buckets: dict[tuple[str, int], list[int]] = defaultdict(list)
     for number, curve in enumerate(curves):
         buckets[kind(curve), len(curve.scale)].append(number)
-    for (form, m), members in sorted(buckets.items()):
-        size = max(1, _MEMORY // ((resamples + 1) * m * m))
-        for start in range(0, len(members), size):
-            rows = members[start : start + size]
-            part = [curves[i] for i in rows]
-            _look(out, np.array(rows), part, [again[i] for i in rows], form, seed, draws, level)
-            progress(len(rows))
+    parts = [
+        (form, np.array(members[start : start + _BATCH]))
+        for (form, _), members in sorted(buckets.items())
+        for start in range(0, len(members), _BATCH)
+    ]
+
+    def work(part: tuple[str, NDArray[np.int64]]) -> int:
+        form, rows = part
+        mine = rows.tolist()
+        chosen = [curves[i] for i in mine], [again[i] for i in mine]
+        _look(out, rows, *chosen, form, seed, draws, level)  # every part has rows of its own
+        return len(rows)
+
+    # threads: nearly all the work is in array operations, which leave the interpreter free
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, _THREADS)) as pool:
+        for count in pool.map(work, parts):
+            progress(count)
     return out
 
 

@@ -18,10 +18,11 @@ from unmirage.errors import OptionError
 from unmirage.multiverses import shares
 from unmirage.multiverses.analyses import Analysis, Cell, Scorer, cells, counted, curve_of, decode
 from unmirage.multiverses.analyses import draw as draw_analyses
-from unmirage.multiverses.choices import KINDS, Choices, Ints
+from unmirage.multiverses.choices import Choices
 from unmirage.multiverses.judged import judge
-from unmirage.multiverses.looks import Looks, look
+from unmirage.multiverses.looks import look
 from unmirage.multiverses.sources import Source, sources
+from unmirage.multiverses.table import in_order, levels_of, table
 from unmirage.types import Curve, Floats, Judgement, Multiverse, Note, Records, Universe
 
 #: resamples of the items behind the intervals of the shares
@@ -254,24 +255,14 @@ def _universe(task: _Task, most: int, judged: int, how: _How) -> Universe:
     scorer = Scorer(how.seed, RESAMPLES, task.task)
     curves, again = _curves(task.cells, analyses, scorer)
     looks = look(curves, again, seed=how.seed, draws=how.draws, level=how.level, progress=how.done)
-    levels = _levels(task.cells, analyses)
-    choices = _in_order(task.cells, levels)
+    levels = levels_of(task.cells, analyses)
+    choices = in_order(task.cells, levels)
     kinds = [task.cells[a.cell].cut.kind for a in analyses]
     rises = (looks.p_movement < how.level) & ~looks.inverse
     steps = np.array([len(c.scale) - 1 for c in curves], float)
     create, dissolve = shares.extremes(looks, rises, steps)
     rows = _rows_to_judge(len(analyses), judged, (create, dissolve), how.seed, names)
-    found = judge(
-        task.cells,
-        [analyses[i] for i in rows],
-        task.sources,
-        scorer,
-        seed=how.seed,
-        draws=how.draws,
-        level=how.level,
-        progress=how.done,
-    )
-    verdicts = dict(zip(rows, found, strict=True))
+    verdicts = _judged(task, analyses, rows, scorer, how)
     known = all(np.isfinite(c.stderr).all() for c in curves)
     drawn = len(analyses) / total
     says = {
@@ -283,7 +274,7 @@ def _universe(task: _Task, most: int, judged: int, how: _How) -> Universe:
         task.task,
         choices,
         total,
-        _table(task.cells, analyses, curves, levels, looks, verdicts),
+        table(task.cells, analyses, curves, levels, looks, verdicts),
         shares.whole(looks.reports, looks.again, known, drawn),
         shares.by_level(choices, levels, looks.reports, looks.again, known, drawn),
         verdicts,
@@ -292,6 +283,22 @@ def _universe(task: _Task, most: int, judged: int, how: _How) -> Universe:
         says[True],
         says[False],
     )
+
+
+def _judged(
+    task: _Task, analyses: Sequence[Analysis], rows: Sequence[int], scorer: Scorer, how: _How
+) -> dict[int, Judgement]:
+    found = judge(
+        task.cells,
+        [analyses[i] for i in rows],
+        task.sources,
+        scorer,
+        seed=how.seed,
+        draws=how.draws,
+        level=how.level,
+        progress=how.done,
+    )
+    return dict(zip(rows, found, strict=True))
 
 
 def _curves(
@@ -310,98 +317,12 @@ def _curves(
     return curves, again
 
 
-def _levels(cells: Sequence[Cell], analyses: Sequence[Analysis]) -> dict[str, list[str]]:
-    """The level of each choice, in every analysis; the first is the first that there is."""
-    rows = [{**cells[a.cell].levels, "rungs": a.rungs, "scale": a.axis} for a in analyses]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return {name: [row.get(name, "–") for row in rows] for name in names}
-
-
-def _in_order(
-    cells: Sequence[Cell], levels: Mapping[str, Sequence[str]]
-) -> dict[str, tuple[str, ...]]:
-    """The levels of each choice that were drawn, in the order in which all there are come."""
-    order: dict[str, dict[str, None]] = {name: {} for name in levels}
-    cuts = {c.cut.level: (KINDS.index(c.cut.kind), c.cut.rank) for c in cells}
-    order["score"] = dict.fromkeys(sorted(cuts, key=lambda level: (*cuts[level], level)))
-    for cell in cells:
-        for name, level in cell.levels.items():
-            order[name][level] = None
-        order["rungs"].update(dict.fromkeys(cell.source.rungs))
-        order["scale"].update(dict.fromkeys(cell.source.axes))
-    seen = {name: {*column} for name, column in levels.items()}
-    return {n: tuple(v for v in (*order[n], "–") if v in seen[n]) for n in levels}
-
-
 def _rows_to_judge(
     n: int, judged: int, always: Sequence[int], seed: int, names: Sequence[str]
 ) -> list[int]:
     rng = stream(seed, "judged", *names)
     drawn = rng.choice(n, min(judged, n), replace=False).tolist()
     return sorted({*drawn, *always})
-
-
-def _table(
-    cells: Sequence[Cell],
-    analyses: Sequence[Analysis],
-    curves: Sequence[Curve],
-    levels: Mapping[str, Sequence[str]],
-    looks: Looks,
-    verdicts: Mapping[int, Judgement],
-) -> pl.DataFrame:
-    n = len(analyses)
-    judged = [verdicts.get(i) for i in range(n)]
-    steps = np.array([len(c.scale) - 1 for c in curves], float)
-    count = [float(c.count.min()) if np.isfinite(c.count).any() else None for c in curves]
-    return pl.DataFrame(
-        {
-            **{name: list(column) for name, column in levels.items()},
-            "kind": [cells[a.cell].cut.kind for a in analyses],
-            "threshold": [_value(cells[a.cell], "threshold") for a in analyses],
-            "together": [_value(cells[a.cell], "K of K") for a in analyses],
-            "n": pl.Series(count, dtype=pl.Float64),
-            "kept": [len(c.scale) for c in curves],
-            "lowest": [float(c.score.min()) for c in curves],
-            "highest": [float(c.score.max()) for c in curves],
-            "emergence_score": looks.emergence,
-            "per_step": looks.emergence / steps,
-            "width_decades": looks.width,
-            "steepness": looks.steepness,
-            "onset": looks.onset,
-            "p_steep": looks.p_steep,
-            "p_late": looks.p_late,
-            "p_movement": looks.p_movement,
-            "inverse": looks.inverse,
-            "sharp": looks.sharp,
-            "reports": looks.reports,
-            "curve": _same_curves(curves),
-            "verdict": pl.Series([j and j.verdict for j in judged], dtype=pl.String),
-            "explained_by": pl.Series(
-                [j and ", ".join(j.explained_by) for j in judged], dtype=pl.String
-            ),
-        }
-    )
-
-
-def _value(cell: Cell, kind: str) -> float | None:
-    return cell.cut.value if cell.cut.kind == kind else None
-
-
-def _same_curves(curves: Sequence[Curve]) -> Ints:
-    """A number for each curve; two of one shape, but for units and direction, have the same."""
-    names: dict[bytes, int] = {}
-    out = []
-    for c in curves:
-        sign = 1.0 if c.facts.higher_is_better else -1.0
-        parts = [_unit(c.x), _unit(sign * c.score)]
-        name = np.round(np.concatenate(parts), 9).tobytes()
-        out.append(names.setdefault(name, len(names)))
-    return np.array(out, dtype=np.int64)
-
-
-def _unit(values: Floats) -> Floats:
-    span = float(np.ptp(values))
-    return (values - values.min()) / span + 0.0 if span > 0 else np.zeros(len(values))
 
 
 # ---------------------------------------------------------------- notes
