@@ -43,7 +43,7 @@ def found(answers):
 
 
 def test_every_analysis_is_counted_once(answers):
-    only = Choices(thresholds=0, together=[2], some=[], halves=False, rungs=False)
+    only = Choices(thresholds=0, k_of_k=[2], subsets=[], halves=False, rungs=False)
     done = unmirage.multiverse(
         answers, metric=["exact_match", "cross_entropy"], choices=only, judged=0
     )
@@ -58,7 +58,7 @@ def test_every_analysis_is_counted_once(answers):
 
 
 def test_the_whole_is_the_product_of_the_choices(answers):
-    only = Choices(thresholds=3, together=[], some=[50], halves=True, rungs=True)
+    only = Choices(thresholds=3, k_of_k=[], subsets=[50], halves=True, rungs=True)
     done = unmirage.multiverse(answers, metric=["cross_entropy"], choices=only, judged=0)
     universe = done.universes[0]
     sizes = [len(v) for v in universe.choices.values()]
@@ -133,7 +133,7 @@ def test_what_a_task_does_not_need_goes_to_the_others():
 
 def test_scores_are_those_of_an_obvious_loop(answers):
     curves = build(answers, Options(metric=["exact_match", "cross_entropy"])).curves
-    chosen = Choices(thresholds=2, together=[3])
+    chosen = Choices(thresholds=2, k_of_k=[3])
     made = sources(curves, answers.samples, chosen)
     every = cells(made, chosen, 0)
     scorer = Scorer(0, 5, "t")
@@ -376,9 +376,9 @@ def test_progress_comes_to_an_end(answers):
         ({"at": {"token_prob": [1.5]}}, "a threshold of 1.5 for token_prob, which lies in 0 to 1"),
         ({"at": {"mse": [0.1]}}, "a threshold for mse, which these records do not score"),
         ({"at": {"cross_entropy": [float("nan")]}}, "a threshold of nan"),
-        ({"together": [500]}, "K = 500 with the 240 items of exact_match"),
-        ({"together": [121]}, "fewer than two groups"),
-        ({"some": [241]}, "241 random items of 240"),
+        ({"k_of_k": [500]}, "K = 500 with the 240 items of exact_match"),
+        ({"k_of_k": [121]}, "fewer than two groups"),
+        ({"subsets": [241]}, "241 random items of 240"),
     ],
 )
 def test_a_choice_that_the_records_do_not_allow_is_an_error(answers, choices, words):
@@ -388,7 +388,7 @@ def test_a_choice_that_the_records_do_not_allow_is_an_error(answers, choices, wo
 
 
 @pytest.mark.parametrize(
-    "bad", [{"thresholds": -1}, {"together": [1]}, {"some": [0]}, {"thresholds": 101}]
+    "bad", [{"thresholds": -1}, {"k_of_k": [1]}, {"subsets": [0]}, {"thresholds": 101}]
 )
 def test_a_choice_that_cannot_be_meant_is_an_error(bad):
     with pytest.raises(OptionError, match="mend: "):
@@ -437,3 +437,25 @@ def test_the_bundled_examples_have_their_multiverse(name):
     assert universe.table.height == 200
     assert 0 < universe.whole.reporting < 200
     assert universe.table["verdict"].drop_nulls().len() >= 3
+
+
+def test_resampled_scores_are_means_over_items_drawn_again(answers):
+    curves = build(answers, Options(metric=["exact_match"])).curves
+    chosen = Choices(halves=True, subsets=[], k_of_k=[2])
+    made = [
+        s for s in sources(curves, answers.samples, chosen) if s.levels["metric"] == "exact_match"
+    ]
+    scorer = Scorer(4, 6, "t")
+    for cell in cells(made, chosen, 0):
+        if cell.cut.kind != "mean":
+            continue
+        items = cell.source.first.items
+        used = cell.used[items.total][items.position]
+        scored = scorer.score(cell)
+        weights = scorer._drawn(items).astype(int)
+        for r in range(6):
+            drawn = [s for s in np.flatnonzero(used) for _ in range(weights[r, items.position[s]])]
+            twin = [np.mean([row[s] for s in drawn]) for row in items.scores]
+            assert scored.again[r].tolist() == pytest.approx(twin)
+    spread = Scorer(4, 2000, "t").score(cells(made, chosen, 0)[0])
+    assert spread.again.std(axis=0) == pytest.approx(spread.stderr, rel=0.12)

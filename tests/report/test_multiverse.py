@@ -32,7 +32,7 @@ def found():
     return unmirage.multiverse(
         records,
         metric=["exact_match", "cross_entropy"],
-        choices=Choices(together=[2], some=[]),
+        choices=Choices(k_of_k=[2], subsets=[]),
         most=160,
         judged=10,
     )

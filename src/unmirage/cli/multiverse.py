@@ -64,10 +64,10 @@ def multiverse(
     thresholds: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Thresholds a metric, if none is given.")
     ] = None,
-    together: Annotated[
+    k_of_k: Annotated[
         str | None, typer.Option(metavar="K,K,...", help="K of K items right.")
     ] = None,
-    some: Annotated[
+    subset: Annotated[
         str | None, typer.Option(metavar="N,N,...", help="Numbers of random items.")
     ] = None,
     most: Annotated[
@@ -168,7 +168,7 @@ def multiverse(
             "lower_is_better": list(lower_is_better or ()),
             "items": items,
             "chance": chances(chance),
-            "choices": _choices(threshold, thresholds, together, some),
+            "choices": _choices(threshold, thresholds, k_of_k, subset),
             "most": most,
             "judged": judge,
             "seed": seed,
@@ -247,7 +247,7 @@ def _show(done: Multiverse, create: bool, dissolve: bool, every: bool) -> None:
 
 
 def _choices(
-    threshold: Many, thresholds: int | None, together: str | None, some: str | None
+    threshold: Many, thresholds: int | None, k_of_k: str | None, subset: str | None
 ) -> Choices:
     from unmirage.multiverses import Choices
 
@@ -264,8 +264,8 @@ def _choices(
     return Choices(
         Choices.thresholds if thresholds is None else thresholds,
         dict(at),
-        _numbers(together, "--together"),
-        _numbers(some, "--some"),
+        _numbers(k_of_k, "--k-of-k"),
+        _numbers(subset, "--subset"),
     )
 
 

@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 #: thresholds of a metric that are tried where none is given: that many shares of answers pass
 THRESHOLDS = 5
 #: K of K right, and random items, that are tried where none is given and the items allow it
-TOGETHER, SOME = (2, 3, 5), (200, 50)
+K_OF_K, SUBSETS = (2, 3, 5), (200, 50)
 #: groups of K that a K of its own accord must leave
 _GROUPS = 10
 #: rungs that a subset keeps
@@ -38,15 +38,15 @@ class Choices:
 
     thresholds: int = THRESHOLDS  # c's a metric, by the share of answers that pass; 0 = none
     at: Mapping[str, Sequence[float]] = field(default_factory=dict)  # metric -> c's of your own
-    together: Sequence[int] | None = None  # K of K right; None = those the items allow
-    some: Sequence[int] | None = None  # numbers of random items; None = those there are
+    k_of_k: Sequence[int] | None = None  # K of K right; None = those the items allow
+    subsets: Sequence[int] | None = None  # numbers of random items; None = those there are
     halves: bool = True  # the two random halves of the items
     rungs: bool = True  # subsets of the rungs
 
     def __post_init__(self) -> None:
         if not 0 <= self.thresholds <= 100:
             raise OptionError(f"{self.thresholds} thresholds a metric", mend="0 to 100")
-        for name, values, least in (("K", self.together, 2), ("items", self.some, 2)):
+        for name, values, least in (("K", self.k_of_k, 2), ("items", self.subsets, 2)):
             bad = [v for v in values or () if v < least]
             if bad:
                 raise OptionError(f"{name} = {bad[0]}", mend=f"whole numbers from {least} on")
@@ -106,7 +106,7 @@ def passes(facts: Facts, scores: Floats, c: float) -> Floats:
     return np.asarray(scores >= c if facts.higher_is_better else scores <= c, dtype=float)
 
 
-def together_cuts(name: str, items: int, chosen: Choices) -> list[Cut]:
+def k_of_k_cuts(name: str, items: int, chosen: Choices) -> list[Cut]:
     """K of K right, in groups as the items come and in random ones.
 
     Raises
@@ -114,14 +114,14 @@ def together_cuts(name: str, items: int, chosen: Choices) -> list[Cut]:
     OptionError
         a K of which the items do not make two groups.
     """
-    for k in chosen.together or ():
+    for k in chosen.k_of_k or ():
         if items // k < 2:
             raise OptionError(
                 f"K = {k} with the {items} items of {name}: fewer than two groups",
-                mend=f"--together with a K of at most {max(items // 2, 2)}",
+                mend=f"--k-of-k with a K of at most {max(items // 2, 2)}",
             )
-    asked = chosen.together
-    ks = [k for k in TOGETHER if items // k >= _GROUPS] if asked is None else list(asked)
+    asked = chosen.k_of_k
+    ks = [k for k in K_OF_K if items // k >= _GROUPS] if asked is None else list(asked)
     orders = ("in order", "at random")
     return [Cut("K of K", f"{k} of {k} {o}", float(k), o, float(k)) for k in ks for o in orders]
 
@@ -139,11 +139,11 @@ def item_sets(total: int, chosen: Choices, seed: int, *names: str) -> dict[str, 
     if chosen.halves and total >= 4:
         sets["half A"] = rng.permutation(total) < total // 2
         sets["half B"] = ~sets["half A"]
-    for n in chosen.some or ():
+    for n in chosen.subsets or ():
         if n > total:
-            mend = f"--some with a number of at most {total}"
+            mend = f"--subset with a number of at most {total}"
             raise OptionError(f"{n} random items of {total}", mend=mend)
-    for n in SOME if chosen.some is None else chosen.some:
+    for n in SUBSETS if chosen.subsets is None else chosen.subsets:
         if n < total:
             sets[f"{n} at random"] = rng.permutation(total) < n
     return sets

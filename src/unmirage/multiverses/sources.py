@@ -21,7 +21,7 @@ from unmirage.multiverses.choices import (
     Ints,
     rung_sets,
     threshold_cuts,
-    together_cuts,
+    k_of_k_cuts,
 )
 from unmirage.types import Curve, Floats
 
@@ -56,7 +56,7 @@ _Joined = tuple[Mapping[str, str], tuple[Curve, ...], bool]
 def sources(curves: Sequence[Curve], frame: pl.DataFrame, chosen: Choices) -> list[Source]:
     """All sources of one family and task; ``frame`` holds the rows that they were made of.
 
-    Raises what :func:`threshold_cuts` and :func:`together_cuts` raise.
+    Raises what :func:`threshold_cuts` and :func:`k_of_k_cuts` raise.
     """
     varying = _varying(curves)
     found: list[_Joined] = [(_levels(c, varying), (c,), False) for c in curves]
@@ -121,7 +121,7 @@ def _cuts(members: Sequence[Curve], chosen: Choices) -> tuple[Cut, ...]:
     name = members[0].key.metric
     if np.isin(scores, (0.0, 1.0)).all():
         fewest = min(m.shape[1] for m in matrices)
-        return (MEAN, *together_cuts(name, fewest, chosen))
+        return (MEAN, *k_of_k_cuts(name, fewest, chosen))
     return (MEAN, *threshold_cuts(name, members[0].facts, scores, chosen))
 
 

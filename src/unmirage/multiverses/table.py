@@ -54,7 +54,7 @@ def table(
             **{name: list(column) for name, column in levels.items()},
             "kind": [cells[a.cell].cut.kind for a in analyses],
             "threshold": [_value(cells[a.cell], "threshold") for a in analyses],
-            "together": [_value(cells[a.cell], "K of K") for a in analyses],
+            "k": [_value(cells[a.cell], "K of K") for a in analyses],
             "n": pl.Series(count, dtype=pl.Float64),
             "kept": [len(c.scale) for c in curves],
             "lowest": [float(c.score.min()) for c in curves],
