@@ -19,9 +19,9 @@ from unmirage.multiverses.choices import (
     Choices,
     Cut,
     Ints,
+    k_of_k_cuts,
     rung_sets,
     threshold_cuts,
-    k_of_k_cuts,
 )
 from unmirage.types import Curve, Floats
 
