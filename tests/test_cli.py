@@ -212,6 +212,86 @@ def test_the_version():
     assert run("--version").stdout.startswith("unmirage ")
 
 
+def test_the_card_of_a_metric(tmp_path):
+    done = run("metrics", "show", "em", "--picture", tmp_path / "em.svg")
+    assert done.exit_code == 0, done.output
+    assert "range        0 to 1, higher is better" in done.stdout
+    assert (tmp_path / "em.svg").read_text("utf-8").startswith("<svg ")
+    assert json.loads(run("metrics", "show", "em", "--json").stdout)["name"] == "exact_match"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["bier"], "did you mean 'brier'?"),
+        (["brier", "--picture", "a.gif"], "pictures are .png or .svg"),
+    ],
+)
+def test_a_card_that_cannot_be_is_an_error_with_a_mend(arguments, words):
+    done = run("metrics", "show", *arguments)
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert "mend: " in done.stderr
+
+
+# ---------------------------------------------------------------- multiverse
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """Answers of a small simulated family, in a file."""
+    from unmirage.simulate import Design, Truth, samples
+
+    path = tmp_path_factory.mktemp("multiverse") / "answers.parquet"
+    samples(Truth(), Design(rungs=6, items=40, tokens=4)).write_parquet(path)
+    return path
+
+
+FEW = ("--most", "40", "--judge", "2", "-m", "exact_match", "-m", "cross_entropy")
+
+
+def test_a_multiverse_is_shown_and_written(answers, tmp_path):
+    names = {"--html": "a.html", "--json": "a.json", "-o": "a.csv", "--pictures": "p"}
+    files = [part for option, name in names.items() for part in (option, tmp_path / name)]
+    done = run("multiverse", answers, *FEW, *files)
+    assert done.exit_code == 0, done.output
+    assert "40 analyses of the same outputs, 1 task" in done.stdout
+    assert "so they are dependent" in " ".join(done.stdout.split())
+    assert pl.read_csv(tmp_path / "a.csv").height == 40
+    assert json.loads((tmp_path / "a.json").read_text("utf-8"))["schema"] == "unmirage.multiverse/1"
+    assert sorted(p.suffix for p in (tmp_path / "p").iterdir()) == [".png", ".svg"]
+
+
+def test_the_extremes_of_a_multiverse_are_told(answers):
+    done = run("multiverse", answers, *FEW, "--create", "--dissolve")
+    assert done.exit_code == 0, done.output
+    text = " ".join(done.stdout.split())
+    assert "Create: F0 / simulated The ability appears under" in text
+    assert "Dissolve: F0 / simulated The ability does not appear under" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--threshold", "token_prob=2"], "which lies in 0 to 1"),
+        (["--threshold", "token_prob"], "is no METRIC=C"),
+        (["--threshold", "mse=0.1"], "do not score item by item"),
+        (["--k-of-k", "30"], "K = 30 with the 40 items of exact_match"),
+        (["--k-of-k", "two"], "whole numbers: --k-of-k 2,5"),
+        (["--subset", "41"], "41 random items of 40"),
+        (["-o", "a.txt"], "end the name in .csv or .parquet"),
+        (["--draws", "5"], "too few"),
+    ],
+)
+def test_a_multiverse_that_cannot_be_is_an_error_with_a_mend(answers, arguments, words):
+    done = run("multiverse", answers, *arguments)
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: ")
+    assert words in done.stderr
+    assert "mend: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.skipif(version("typer") != "0.29.2", reason="each release words its help anew")
 def test_the_document_is_up_to_date():
     """Remake it with ``python tests/test_cli.py``."""
@@ -229,8 +309,9 @@ def test_every_option_is_in_the_document():
 def test_every_command_is_in_the_document():
     named = {(c.name,) for c in cli.app.registered_commands} - {(None,)}
     named |= {(c.callback.__name__,) for c in cli.app.registered_commands if c.name is None}
-    lab = cli.lab.app.registered_commands
-    named |= {("lab",), *(("lab", c.name or c.callback.__name__) for c in lab)}
+    for group, app in (("lab", cli.lab.app), ("metrics", cli.metrics.app)):
+        inner = app.registered_commands
+        named |= {(group,), *((group, c.name or c.callback.__name__) for c in inner)}
     assert named == {tuple(arguments) for arguments in COMMANDS if arguments}
 
 
@@ -406,6 +487,7 @@ def test_an_error_of_the_lab_is_one_clear_block(ladder, tmp_path):
 COMMANDS = (
     *([], ["audit"], ["read"], ["demo"], ["metrics"], ["calibrate"], ["plan"]),
     *(["lab"], *(["lab", name] for name in ("list", "run", "export", "reproduce"))),
+    *(["multiverse"], ["metrics", "show"], ["metrics", "cards"]),
 )
 
 _TEXT = """# The command line

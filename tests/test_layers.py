@@ -19,6 +19,8 @@ BELOW = {
     "curves": {"errors", "registry", "types", "records", "metrics"},
     "auditing": {"errors", "registry", "types", "records", "metrics", "curves"},
     "overview": {"errors", "registry", "types", "records", "metrics", "curves"},
+    "multiverses": {"errors", "registry", "types", "records", "metrics", "curves", "auditing"},
+    "cards": {"errors", "registry", "types", "records", "metrics", "curves", "auditing"},
     "report": {
         "errors",
         "registry",
@@ -28,6 +30,7 @@ BELOW = {
         "curves",
         "auditing",
         "overview",
+        "cards",
     },
     "calibration": {
         "errors",
@@ -49,6 +52,7 @@ BELOW = {
         "metrics",
         "curves",
         "auditing",
+        "multiverses",
         "report",
         "lab",
     },
@@ -118,10 +122,12 @@ def _with_jax():
 def test_public_names():
     assert unmirage.__all__ == [
         "Audit",
+        "Multiverse",
         "Records",
         "UnmirageError",
         "__version__",
         "audit",
+        "multiverse",
         "read",
         "write_report",
     ]

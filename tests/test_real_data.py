@@ -106,3 +106,20 @@ def test_metrics_of_unknown_direction_are_refused_with_the_mend():
     audit = audited("pythia_evals", task=("crows_pairs_english",), lower_is_better=("pct_*",))
     assert audit.judgements
     assert {r.code for r in audit.refused} >= {"unknown_direction"}
+
+
+def test_the_multiverse_of_the_olmo_ladder():
+    """Scores without items: metrics, runs, rungs and axes are what an analyst may choose."""
+    records = unmirage.read(DATA / "olmo_ladder.parquet")
+    done = unmirage.multiverse(
+        records, family=("OLMo-ladder",), task=("arc_*", "hellaswag"), most=120, judged=2
+    )
+    assert {u.task for u in done.universes} >= {"arc_challenge", "arc_easy", "hellaswag"}
+    for universe in done.universes:
+        assert universe.choices["score"] == ("mean score",)
+        assert len(universe.choices["metric"]) >= 3
+        assert set(universe.choices["scale"]) <= {"params", "flops", "tokens"}
+        assert universe.table.height < universe.total
+    # nothing tells how many items are behind a score: the interval of a share is unknown
+    assert all(u.whole.low != u.whole.low for u in done.universes)
+    assert any(n.code == "dependent" for n in done.notes)

@@ -233,3 +233,82 @@ class Audit:
         from unmirage.report.view import to_json
 
         return to_json(self)
+
+
+# ---------------------------------------------------------------- multiverse
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many analyses report an ability: of a level of a choice, or of all.
+
+    Its 90 % interval speaks of other test items of the same kind, and of the analyses that were not
+    drawn; NaN where the sampling error of a score is unknown. ``effect`` is the share less that of
+    the analyses with another level of the same choice, with an interval of its own.
+    """
+
+    choice: str  # "metric", "rungs", ...; "" for all analyses
+    level: str
+    analyses: int
+    reporting: int
+    low: float
+    high: float
+    effect: float = np.nan
+    effect_low: float = np.nan
+    effect_high: float = np.nan
+
+    @property
+    def share(self) -> float:
+        return self.reporting / self.analyses if self.analyses else np.nan
+
+    @property
+    def word(self) -> str:
+        """ "creates" or "dissolves" where the interval of the effect excludes 0, else ""."""
+        if self.effect_low > 0:
+            return "creates"
+        return "dissolves" if self.effect_high < 0 else ""
+
+
+@dataclass(frozen=True, eq=False)
+class Universe:
+    """Every analysis of one family on one task that was drawn, one row of ``table`` each.
+
+    ``table``: the choices, then n, rungs, rise, emergence_score, per_step, width, steepness, onset,
+    p-values, moves, sharp, reports, curve (analyses with one number draw the same curve), verdict
+    and explained_by (null where it was not judged).
+    """
+
+    family: str
+    task: str
+    choices: Mapping[str, tuple[str, ...]]  # choice -> its levels
+    total: int  # analyses there are; table.height of them were drawn
+    table: pl.DataFrame
+    whole: Share
+    shares: tuple[Share, ...]  # of each level of each choice that has several
+    judged: Mapping[int, Judgement]  # row of the table -> its judgement
+    create: int  # row that looks most emergent
+    dissolve: int  # row that looks least so
+    create_says: str
+    dissolve_says: str
+
+
+@dataclass(frozen=True, eq=False)
+class Multiverse:
+    """What an analyst could have made of the same outputs."""
+
+    universes: tuple[Universe, ...]
+    refused: tuple[Refusal, ...]
+    notes: tuple[Note, ...]
+    settings: Mapping[str, object]
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row an analysis."""
+        from unmirage.report.multiverse import to_frame
+
+        return to_frame(self)
+
+    def to_json(self) -> str:
+        """The documented, versioned JSON (docs/json.md)."""
+        from unmirage.report.multiverse import to_json
+
+        return to_json(self)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from unmirage.auditing import breaks
-from unmirage.auditing.breaks import find_breaks
+from unmirage.auditing.breaks import find_breaks, noise_between
 from unmirage.curves.laws import LAWS, PLATEAU, Data, fit, weighted_fit
 
 
@@ -146,3 +146,12 @@ def test_no_law_that_can_all_but_make_a_step_is_given_one():
     d = family(line(5, 9), 500)
     members = find_breaks("share", d, streams(5), 100).members
     assert {g.law.basis for g in members if g.gap[0] >= 0} <= {"line", "bend"}
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.4])
+def test_the_noise_between_rungs_is_told_without_the_test(tau):
+    eta = line(12, 8) + 2.0 * (np.arange(8) >= 4) * (np.arange(12) % 2)[:, None]
+    d = family(eta, 500, tau=tau)
+    np.testing.assert_array_equal(
+        noise_between("share", d), find_breaks("share", d, streams(12), 100).noise
+    )

@@ -78,3 +78,14 @@ def test_largest_drop_twin(y):
     pairs = [sign * (y[a] - y[b]) for a in range(len(y)) for b in range(a, len(y))]
     assert drop == pytest.approx(max(pairs))
     assert i <= j
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(3, 9), st.integers(1, 6), st.integers(0, 10_000))
+def test_a_batch_with_a_scale_for_each_curve_is_one_by_one(m, b, seed):
+    rng = np.random.default_rng(seed)
+    y, x = rng.normal(size=(b, m)), np.sort(rng.uniform(5, 10, (b, m)), axis=1)
+    steep, late = shape.steepness_and_onset(y, x)
+    for i in range(b):
+        assert steep[i] == pytest.approx(float(shape.steepness(y[i], x[i])), nan_ok=True)
+        assert late[i] == pytest.approx(float(shape.onset(y[i], x[i])), nan_ok=True)

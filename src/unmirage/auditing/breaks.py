@@ -110,12 +110,8 @@ def find_breaks(
     if kind == "positive":
         # a loss on its own scale gets better downwards; its logarithm is turned already
         size = np.where([link == "identity" for link in best_step.link], -size, size)
-    least = smooth.min(axis=0)
-    t = _gained(least, best_step.criterion)
-    best = smooth.argmin(axis=0)
-    rows = np.arange(len(best))
-    at_best = np.stack([data.noise_slope(f.slope) * f.tau[:, None] for f in fits])[best, rows]
-    noise = np.where((t > 0)[:, None], best_step.noise, at_best)
+    least, best = smooth.min(axis=0), smooth.argmin(axis=0)
+    t, noise = _statistic_and_noise(fits, data, smooth, best_step)
     # where a smooth law fits about as well a step is no evidence, however rare it is
     p_value = np.where(t > PLAUSIBLE, 0.0, 1.0)
     for number in range(len(laws)):
@@ -147,6 +143,24 @@ def _gained(least: Floats, criterion: Floats) -> Floats:
     """T: what a step gains on the best smooth law, (B,); -inf where either cannot be fitted."""
     few = ~(np.isfinite(least) & np.isfinite(criterion))
     return np.asarray(np.where(few, -np.inf, least - np.where(few, 0.0, criterion)))
+
+
+def noise_between(kind: str, data: Data) -> Floats:
+    """Noise between rungs in the working unit, (B, M), with the step where it fits better."""
+    fits = tuple(fit(law, data) for law in LAWS[kind])
+    smooth, best_step, *_ = search(LAWS[kind], fits, data)
+    return _statistic_and_noise(fits, data, smooth, best_step)[1]
+
+
+def _statistic_and_noise(
+    fits: Sequence[Fit], data: Data, smooth: Floats, best_step: BestStep
+) -> tuple[Floats, Floats]:
+    """T of every curve (B,), and its noise between rungs (B, M)."""
+    least, best = smooth.min(axis=0), smooth.argmin(axis=0)
+    t = _gained(least, best_step.criterion)
+    rows = np.arange(len(best))
+    at_best = np.stack([data.noise_slope(f.slope) * f.tau[:, None] for f in fits])[best, rows]
+    return t, np.where((t > 0)[:, None], best_step.noise, at_best)
 
 
 def deeper(kind: str, data: Data, statistic: float, rng: np.random.Generator, most: int) -> float:

@@ -358,6 +358,33 @@ class _Judge:
         return [made] if made else []
 
 
+def judge_each(
+    cases: Sequence[tuple[Curve, Curve | None, Sequence[Curve]]],
+    *,
+    seed: int,
+    draws: int,
+    level: float,
+    progress: Callable[[int], None] = lambda more: None,
+) -> list[Judgement]:
+    """Judge curves that were made elsewhere, each as if it were the only one.
+
+    A case is a curve, its companion, and all curves of the same outputs.
+    """
+    every = {id(c): c for case in cases for c in case[:2] if c is not None}
+    place = {name: i for i, name in enumerate(every)}
+    tested = examine(list(every.values()), seed, draws)
+    weights = _Weights(seed, draws)
+    out = []
+    for curve, other, group in cases:
+        first = tested.get(place[id(curve)])
+        second = tested.get(place[id(other)]) if other is not None else None
+        alone: dict[tuple[object, ...], list[Curve]] = defaultdict(list)
+        judge = _Judge(curve, first, other, second, group)
+        out.append(judge.run(weights, seed, draws, level, alone))
+        progress(1)
+    return out
+
+
 def _siblings(curves: Sequence[Curve]) -> dict[tuple[object, ...], list[Curve]]:
     """Curves that differ in nothing but the seed."""
     out: dict[tuple[object, ...], list[Curve]] = defaultdict(list)

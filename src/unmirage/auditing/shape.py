@@ -1,6 +1,7 @@
 """The shape of a curve as the literature scores it, for many resampled curves at once.
 
-Curves come as (..., M) arrays of scores oriented so that higher is better, with x (M,) in decades.
+Curves come as (..., M) arrays of scores oriented so that higher is better, with x in decades: (M,),
+or one row a curve, (..., M).
 """
 
 from __future__ import annotations
@@ -69,7 +70,10 @@ def width(y: Floats, x: Floats, low: float = 0.1, high: float = 0.9) -> Floats:
     >>> float(width(np.linspace(0, 1, 5), np.linspace(6, 10, 5)).round(6))
     3.2
     """
-    share = _risen(y)
+    return _between(_risen(y), x, low, high)
+
+
+def _between(share: Floats, x: Floats, low: float, high: float) -> Floats:
     return _crossing(share, x, high) - _crossing(share, x, low)
 
 
@@ -86,7 +90,11 @@ def onset(y: Floats, x: Floats) -> Floats:
 
     0.1 for a straight line; near 1 where nothing is there until the largest rungs.
     """
-    return np.asarray((_crossing(_risen(y), x, 0.1) - x[0]) / (x[-1] - x[0]))
+    return _onset(_risen(y), x)
+
+
+def _onset(share: Floats, x: Floats) -> Floats:
+    return np.asarray((_crossing(share, x, 0.1) - x[..., 0]) / (x[..., -1] - x[..., 0]))
 
 
 def _crossing(share: Floats, x: Floats, level: float) -> Floats:
@@ -97,7 +105,10 @@ def _crossing(share: Floats, x: Floats, level: float) -> Floats:
     k = k[..., 0]
     with np.errstate(divide="ignore", invalid="ignore"):
         part = np.where(after > before, (level - before) / (after - before), 0.0)
-    place = x[k - 1] + np.clip(part, 0.0, 1.0) * (x[k] - x[k - 1])
+    x = np.broadcast_to(x, share.shape)
+    start = np.take_along_axis(x, (k - 1)[..., None], axis=-1)[..., 0]
+    stop = np.take_along_axis(x, k[..., None], axis=-1)[..., 0]
+    place = start + np.clip(part, 0.0, 1.0) * (stop - start)
     return np.where(np.isnan(share[..., 0]), np.nan, place)
 
 
@@ -106,7 +117,14 @@ def steepness(y: Floats, x: Floats) -> Floats:
 
     0.8 (x_M - x_1) / width; 1 for a straight line.
     """
-    return np.asarray(0.8 * (x[-1] - x[0]) / width(y, x))
+    return np.asarray(0.8 * (x[..., -1] - x[..., 0]) / width(y, x))
+
+
+def steepness_and_onset(y: Floats, x: Floats) -> tuple[Floats, Floats]:
+    """Both at once: the monotone fit, nearly all of the work, is made once."""
+    share = _risen(y)
+    wide = _between(share, x, 0.1, 0.9)
+    return np.asarray(0.8 * (x[..., -1] - x[..., 0]) / wide), _onset(share, x)
 
 
 def largest_step(y: Floats) -> tuple[np.ndarray, Floats]:

@@ -11,21 +11,23 @@ from typing import Any
 import polars as pl
 
 from unmirage.auditing import audit
-from unmirage.claims import incontext, length, metric, resolution
+from unmirage.claims import analyses, incontext, length, metric, resolution
 from unmirage.claims.claim import Cell, Claim, last_step, number
 from unmirage.claims.runs import RUNS
 from unmirage.errors import FileProblem, OptionError
 from unmirage.lab import ladder, tasks
+from unmirage.multiverses import multiverse
 from unmirage.records import read
 from unmirage.report.files import write
 from unmirage.report.panels import chart, save
-from unmirage.types import Audit
+from unmirage.types import Audit, Multiverse
 
 #: which runs each claim needs
 NEEDS: dict[str, tuple[str, ...]] = {
     "P1": ("multiplication", "addition", "recall"),
     "P2": ("multiplication", "addition", "addition-4"),
     "P3": ("recall", "addition-2-6"),
+    "P10": ("multiplication", "addition", "recall"),
     "P11": ("icl",),
 }
 
@@ -99,6 +101,8 @@ def _judge(
         return resolution.judge(mine)
     if name == "P3":
         return length.judge(mine)
+    if name == "P10":
+        return analyses.judge([_multiverse(last_step(f), settings) for f in mine])
     made = [tasks.make(task, seed, dict(options)) for task, seed, options in learnt["icl"]]
     by_step = _longest_context(mine[0])
     audits = {
@@ -114,6 +118,11 @@ def _audit(
 ) -> Audit:
     frame = frame.select(c for c in frame.columns if frame[c].null_count() < len(frame))
     return audit(read(frame), metric=metrics, scale=scale, draws=settings.draws, seed=settings.seed)
+
+
+def _multiverse(frame: pl.DataFrame, settings: Settings) -> Multiverse:
+    frame = frame.select(c for c in frame.columns if frame[c].null_count() < len(frame))
+    return multiverse(read(frame), metric=analyses.METRICS, judged=200, seed=settings.seed)
 
 
 def _largest(frame: pl.DataFrame) -> pl.DataFrame:

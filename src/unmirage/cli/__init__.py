@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unmirage.cli import calibration, lab, planning, reading
+from unmirage.cli import calibration, lab, metrics, multiverse, planning, reading
 from unmirage.cli.shared import (
     DEBUG,
     MODELS,
@@ -27,6 +27,7 @@ from unmirage.cli.shared import (
     STRICT,
     WORKERS,
     Many,
+    chances,
     errors,
     input_files,
     make_console,
@@ -36,7 +37,6 @@ from unmirage.cli.shared import (
     say,
     split_commas,
 )
-from unmirage.errors import OptionError
 
 if TYPE_CHECKING:
     from unmirage.types import Audit, Records
@@ -53,8 +53,10 @@ app = typer.Typer(
 
 app.command()(reading.read)
 app.add_typer(lab.app, name="lab")
+app.add_typer(metrics.app, name="metrics")
 app.command()(calibration.calibrate)
 app.command()(planning.plan)
+app.command()(multiverse.multiverse)
 
 
 def main() -> None:
@@ -192,7 +194,7 @@ def audit(
             "higher_is_better": list(higher_is_better or ()),
             "lower_is_better": list(lower_is_better or ()),
             "items": items,
-            "chance": _chances(chance),
+            "chance": chances(chance),
             "seed": seed,
             "draws": draws,
             "level": level,
@@ -292,45 +294,3 @@ def demo(
             more = f"\nAll {len(done.judgements)} curves, drawn: unmirage demo --html demo.html"
             console.print(f"{more}\nYour own: unmirage audit results/", style="dim", markup=False)
         _report(done, html=html, json=json, pictures=pictures, every=every, shown=True, quiet=quiet)
-
-
-# ---------------------------------------------------------------- metrics
-
-
-@app.command()
-def metrics(
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    debug: Annotated[bool, DEBUG] = False,
-) -> None:
-    """List the metrics: needs, range, chance, linear or not."""
-    with errors(debug):
-        from unmirage.metrics import table
-
-        rows = table().to_dicts()
-        if json:
-            import json as text
-
-            from unmirage.report.view import plain
-
-            typer.echo(text.dumps(plain(rows), indent=1, allow_nan=False))
-            return
-        from unmirage.report.terminal import metric_table
-
-        console = make_console()
-        plain_signs = console.options.ascii_only
-        console.print(metric_table(rows, width=console.width, plain=plain_signs))
-
-
-# ---------------------------------------------------------------- parsing
-
-
-def _chances(values: Many) -> dict[str, float]:
-    chances: dict[str, float] = {}
-    for value in values or ():
-        task, equals, number = value.rpartition("=")
-        try:
-            chances[task if equals else "*"] = float(number)
-        except ValueError:
-            mend = "--chance 0.25, or --chance TASK=0.25"
-            raise OptionError(f"--chance {value!r} holds no number", mend=mend) from None
-    return chances

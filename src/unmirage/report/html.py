@@ -28,27 +28,27 @@ def to_html(audit: Audit) -> str:
 
 def page(audit: View) -> str:
     """The page of a view, also of one that was read back from JSON."""
-    style, script = _asset("page.css"), _asset("page.js")
+    style, script = asset("page.css"), asset("page.js")
     order = sorted(range(len(audit["audits"])), key=lambda i: _order(audit["audits"][i]))
     judged = [(f"c{i + 1}", audit["audits"][i]) for i in order]
-    rendered: str = _template().render(
+    rendered: str = template("page.html.j2").render(
         title="unmirage audit",
         lead=lead(audit),
         tiles=[_tile(v, audit) for v in words.VERDICTS if v in audit["summary"]["by_verdict"]],
         rows=[_row(name, j) for name, j in judged],
         cards=[_card(name, j) for name, j in judged],
         open=len(judged) <= _OPEN,
-        refused=[_refused(g) for g in by_code(audit["refused"])],
-        notes=[_note(g) for g in by_code(audit["notes"])],
-        settings=[(k, _setting(v)) for k, v in audit["settings"].items()],
+        refused=[refused_of(g) for g in by_code(audit["refused"])],
+        notes=[note_of(g) for g in by_code(audit["notes"])],
+        settings=[(k, setting(v)) for k, v in audit["settings"].items()],
         verdicts=words.VERDICTS,
         explanations=words.EXPLANATIONS,
         version=audit["version"],
-        data=Markup(_embedded(audit)),
+        data=Markup(embedded(audit)),
         style=Markup(style),
         script=Markup(script),
-        style_hash=Markup(_hash(style)),
-        script_hash=Markup(_hash(script)),
+        style_hash=Markup(digest_of(style)),
+        script_hash=Markup(digest_of(script)),
     )
     return rendered
 
@@ -119,7 +119,7 @@ def _card(name: str, j: View) -> dict[str, Any]:
         else "no models",
         "because": text.sentence(j["because"]),
         "would_change": text.sentence(j["would_change"]),
-        "figures": _figures(j),
+        "figures": figures(j),
         "alone": _alone(j),
         "findings": [_finding(f) for f in j["findings"]],
         "scale": words.scale_title(scale),
@@ -129,7 +129,8 @@ def _card(name: str, j: View) -> dict[str, Any]:
     }
 
 
-def _figures(j: View) -> list[dict[str, Any]]:
+def figures(j: View) -> list[dict[str, Any]]:
+    """The panels of one judgement: the curve, and beside it its companion."""
     main = svg.Panel(
         curve=j["curve"],
         scale_name=j["scale_name"],
@@ -139,12 +140,12 @@ def _figures(j: View) -> list[dict[str, Any]]:
         step=marks.step(j),
         hollow=marks.below_floor(j),
     )
-    figures = [_figure(main, "as claimed" if j["companion"] else "")]
+    drawn = [_figure(main, "as claimed" if j["companion"] else "")]
     if j["companion"] is not None:
         jump = marks.step(j, companion=True)
         other = svg.Panel(j["companion"], j["scale_name"], j["companion_smooth"], step=jump)
-        figures.append(_figure(other, f"the same outputs, {_kind(j['companion'])} metric"))
-    return figures
+        drawn.append(_figure(other, f"the same outputs, {_kind(j['companion'])} metric"))
+    return drawn
 
 
 def _alone(j: View) -> str:
@@ -202,13 +203,13 @@ def _points(j: View) -> list[dict[str, str]]:
     ]
 
 
-def _refused(group: Any) -> dict[str, Any]:
+def refused_of(group: Any) -> dict[str, Any]:
     one = group.first
     reason, mend = one["reason"].rstrip("."), one["mend"]
     return {"title": group.title, "reason": reason, "mend": mend, "members": group.members}
 
 
-def _note(group: Any) -> dict[str, Any]:
+def note_of(group: Any) -> dict[str, Any]:
     messages = [
         text.visible(message(n)) + (f" ({text.visible(n['file'])})" if n["file"] else "")
         for n in group.members
@@ -216,7 +217,7 @@ def _note(group: Any) -> dict[str, Any]:
     return {"title": group.title, "level": group.first["level"], "messages": messages}
 
 
-def _setting(value: Any) -> str:
+def setting(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -230,7 +231,8 @@ def _count(n: int, one: str, more: str | None = None) -> str:
 
 
 @cache
-def _template() -> Any:
+def template(name: str) -> Any:
+    """A page of the folder of assets; whatever it prints is escaped."""
     env = Environment(
         autoescape=True,
         undefined=StrictUndefined,
@@ -238,7 +240,7 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return env.from_string(_asset("page.html.j2"))
+    return env.from_string(asset(name))
 
 
 def _harmless(value: Any) -> Any:
@@ -249,16 +251,16 @@ def _harmless(value: Any) -> Any:
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
     return (files("unmirage.report") / "assets" / name).read_text("utf-8")
 
 
-def _hash(content: str) -> str:
+def digest_of(content: str) -> str:
     digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
     return f"sha256-{digest}"
 
 
-def _embedded(audit: View) -> str:
+def embedded(audit: View) -> str:
     """JSON that cannot end the script element it lies in."""
     raw = json.dumps(audit, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for char in "<>&":
