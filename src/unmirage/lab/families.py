@@ -156,6 +156,7 @@ def table() -> list[dict[str, str | int]]:
     return rows
 
 
+_PLAIN = Recipe(steps=2000, batch=64, rate=0.003, rate_power=0.5, heads=1)
 _TWO_LAYERS = Recipe(steps=6000, layers=2)
 
 for _name, _family in {
@@ -204,6 +205,33 @@ for _name, _family in {
         4,
         48,
         Recipe(steps=6000, layers=2, batch=64, rate=0.003, clip=1.0, checkpoints=2),
+        seeds=2,
+    ),
+    "autoencoder": Family(
+        "autoencoder",
+        "images through a bottleneck and back; its width is the dial",
+        1,
+        32,
+        _PLAIN,
+        sizes=10,
+        seeds=2,
+    ),
+    "glyphs": Family(
+        "glyphs",
+        "few-shot labels of characters never seen, by a transformer over images",
+        4,
+        48,
+        Recipe(steps=2500, batch=32, layers=2, heads=2, rate=0.003, rate_power=0.5, clip=1.0),
+        sizes=8,
+        seeds=2,
+    ),
+    "digits": Family(
+        "digits",
+        "handwritten digits, by LeNets; five at a time",
+        1,
+        16,
+        _PLAIN,
+        sizes=10,
         seeds=2,
     ),
     "icl-labels": Family(
