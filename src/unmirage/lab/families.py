@@ -221,7 +221,7 @@ for _name, _family in {
         "few-shot labels of characters never seen, by a transformer over images",
         4,
         48,
-        Recipe(steps=2500, batch=32, layers=2, heads=2, rate=0.003, rate_power=0.5, clip=1.0),
+        Recipe(steps=1500, batch=32, layers=2, heads=2, rate=0.003, rate_power=0.5, clip=1.0),
         sizes=8,
         seeds=2,
     ),

@@ -179,10 +179,11 @@ def label_log_probs(params: Params, batch: dict[str, Array], shape: GlyphShape) 
     x = scaled(batch["images"]).reshape(b * t, *shape.image)
     x = jax.nn.relu(convolve(x, params["conv0"], 5, 2) + params["bias0"])
     x = jax.nn.relu(convolve(x, params["conv1"], 3, 2) + params["bias1"])
-    way = shape.sequence.vocab
-    told = jax.nn.one_hot(batch["shown"], way)
-    told = jnp.pad(told, ((0, 0), (0, t - told.shape[1]), (0, 0)))
-    inputs = jnp.concatenate([x.reshape(b, t, -1), told], axis=-1)
+    way, shown = shape.sequence.vocab, shape.sequence.prompt - 1
+    x = model.normalise(x.reshape(b, t, -1))
+    told = jnp.pad(jax.nn.one_hot(batch["shown"], way), ((0, 0), (0, t - shown), (0, 0)))
+    # as long as the embedding, or the label is not heard beside the image
+    inputs = jnp.concatenate([x, told * x.shape[-1] ** 0.5], axis=-1)
     return model.log_probs(params, inputs, shape.sequence)
 
 
