@@ -156,7 +156,6 @@ def table() -> list[dict[str, str | int]]:
     return rows
 
 
-_PLAIN = Recipe(steps=2000, batch=64, rate=0.003, rate_power=0.5, heads=1)
 _TWO_LAYERS = Recipe(steps=6000, layers=2)
 
 for _name, _family in {
@@ -212,7 +211,7 @@ for _name, _family in {
         "images through a bottleneck and back; its width is the dial",
         1,
         32,
-        _PLAIN,
+        Recipe(steps=2000, batch=64, rate=0.003, rate_power=0.5, heads=1),
         sizes=10,
         seeds=2,
     ),
@@ -229,8 +228,8 @@ for _name, _family in {
         "digits",
         "handwritten digits, by LeNets; five at a time",
         1,
-        16,
-        _PLAIN,
+        24,
+        Recipe(steps=1000, batch=64, rate=0.005, rate_power=0.5, heads=1),
         sizes=10,
         seeds=2,
     ),

@@ -32,7 +32,7 @@ class AutoencoderShape:
 
 @dataclass(frozen=True)
 class LeNetShape:
-    """LeCun et al. 1998 in small: D and 2 D filters, each with pooling; 4 D units; V classes."""
+    """LeCun et al. 1998 in small: D and 2 D filters, each with pooling; D units; V classes."""
 
     image: Size
     classes: int
@@ -134,12 +134,12 @@ def _lenet(key: Array, shape: LeNetShape) -> Params:
     h, w, c = shape.image
     keys = jax.random.split(key, 3)
     d, k = shape.d_model, shape.kernel**2
-    sizes = ((k * c, d), (k * d, 2 * d), (h // 4 * (w // 4) * 2 * d, 4 * d))
+    sizes = ((k * c, d), (k * d, 2 * d), (h // 4 * (w // 4) * 2 * d, d))
     params: Params = {}
     for i, (one, (rows, columns)) in enumerate(zip(keys, sizes, strict=True)):
         params[f"w{i}"] = _normal(one, rows, columns, gain=2**0.5)
         params[f"b{i}"] = jnp.zeros(columns)
-    return {**params, "w3": jnp.zeros((4 * d, shape.classes)), "b3": jnp.zeros(shape.classes)}
+    return {**params, "w3": jnp.zeros((d, shape.classes)), "b3": jnp.zeros(shape.classes)}
 
 
 def class_log_probs(params: Params, images: Array, shape: LeNetShape) -> Array:
@@ -242,7 +242,7 @@ def macs(shape: VisionShape) -> float:
     if isinstance(shape, LeNetShape):
         d, k = shape.d_model, shape.kernel**2
         first, second = h * w * k * c * d, (h // 2) * (w // 2) * k * d * 2 * d
-        return float(first + second + h // 4 * (w // 4) * 8 * d * d + 4 * d * shape.classes)
+        return float(first + second + h // 4 * (w // 4) * 2 * d * d + d * shape.classes)
     f, s = shape.filters, shape.sequence
     half, quarter = -(-h // 2) * -(-w // 2), embedded(shape.image, f) // (2 * f)
     embedder = half * 25 * c * f + quarter * 9 * f * 2 * f
