@@ -218,9 +218,9 @@ for _name, _family in {
     "glyphs": Family(
         "glyphs",
         "few-shot labels of characters never seen, by a transformer over images",
-        4,
-        48,
-        Recipe(steps=1500, batch=32, layers=2, heads=2, rate=0.003, rate_power=0.5, clip=1.0),
+        6,
+        64,
+        Recipe(steps=2500, batch=16, layers=2, heads=2, rate=0.003, rate_power=0.5, clip=1.0),
         sizes=8,
         seeds=2,
     ),

@@ -124,6 +124,7 @@ def rebuild(params: Params, images: Array, shape: AutoencoderShape) -> Array:
     return jax.nn.sigmoid(hidden @ params["out"] + params["out_bias"])
 
 
+@partial(jax.jit, static_argnames="shape")
 def squared_error(params: Params, images: Array, shape: AutoencoderShape) -> Array:
     """Mean over the pixels of each image: (B, H, W, C) -> (B,)."""
     gap = rebuild(params, images, shape) - scaled(images).reshape(-1, _pixels(shape.image))
@@ -142,6 +143,7 @@ def _lenet(key: Array, shape: LeNetShape) -> Params:
     return {**params, "w3": jnp.zeros((d, shape.classes)), "b3": jnp.zeros(shape.classes)}
 
 
+@partial(jax.jit, static_argnames="shape")
 def class_log_probs(params: Params, images: Array, shape: LeNetShape) -> Array:
     """(B, H, W, C) -> (B, V), nats."""
     x = scaled(images)
@@ -169,6 +171,7 @@ def embedded(image: Size, filters: int) -> int:
     return h * w * 2 * filters
 
 
+@partial(jax.jit, static_argnames="shape")
 def label_log_probs(params: Params, batch: dict[str, Array], shape: GlyphShape) -> Array:
     """log p of every label of the images that are asked: (B, asked, way), nats.
 

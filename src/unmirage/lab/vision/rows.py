@@ -8,10 +8,8 @@ the right class of each image (nats), ``token_correct`` whether it was the likel
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-import jax
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -79,14 +77,13 @@ def _chunked(
     function: Callable[..., Any], params: Params, arrays: Arrays, shape: VisionShape
 ) -> NDArray[Any]:
     """A function of (params, arrays, shape) over chunks of one size, the last one filled up."""
-    program = jax.jit(partial(function, shape=shape))
     n = len(next(iter(arrays.values())))
     found = []
     for start in range(0, n, CHUNK):
         part = {k: v[start : start + CHUNK] for k, v in arrays.items()}
         short = CHUNK - len(part["images"])
         filled = {k: np.concatenate([v, np.repeat(v[:1], short, axis=0)]) for k, v in part.items()}
-        found.append(np.asarray(program(params, filled))[: CHUNK - short])
+        found.append(np.asarray(function(params, filled, shape))[: CHUNK - short])
     return np.concatenate(found)
 
 
