@@ -30,7 +30,10 @@ def squared_error(samples: pl.DataFrame) -> Floats:
     >>> squared_error(pl.DataFrame({"squared_error": [0.25, None, -1.0]})).tolist()
     [0.25, nan, nan]
     """
-    values = samples["squared_error"].cast(pl.Float64).to_numpy()
+    column = samples["squared_error"]
+    if column.dtype.is_nested():  # polars would take a number out of a struct
+        raise pl.exceptions.InvalidOperationError("squared_error holds no plain numbers")
+    values = column.cast(pl.Float64).to_numpy()
     return finite(np.where(values >= 0, values, np.nan))
 
 
