@@ -223,6 +223,15 @@ def test_settings_come_through_the_command_line_as_for_any_family() -> None:
         families.rungs(families.changed(one, {"items": "5000"}), (1, 2), (0,))
 
 
+def test_settings_that_mean_nothing_to_a_net_are_refused() -> None:
+    for name in ("digits", "autoencoder"):
+        [one] = families.FAMILIES[name]
+        with pytest.raises(OptionError, match=f"{name} has no setting 'layers'"):
+            families.changed(one, {"layers": "2"})
+    [glyphs] = families.FAMILIES["glyphs"]
+    assert families.changed(glyphs, {"layers": "1"}).recipe.layers == 1
+
+
 def test_what_is_asked_may_change_after_training() -> None:
     one = rung("digits")
     other = Rung(one.task, one.d_model, one.seed, one.recipe,

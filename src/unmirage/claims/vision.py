@@ -89,7 +89,7 @@ def autoencoder(frame: pl.DataFrame, ask: Ask) -> Claim:
             _panel(f"share below {c:g}", "the same images, one line a seed", _lines(sharp),
                    f"share with error below {c:g}"),
             _panel("other thresholds", f"the same images; {first}",
-                   _steps(audit, names[1:], first, {n: n.split("_at_")[1] for n in names}),
+                   _steps(audit, names[1:], first, {n: n.split("_at_")[1] for n in names[1:]}),
                    "share with error below c"),
         ],
     )  # fmt: skip
