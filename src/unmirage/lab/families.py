@@ -228,9 +228,9 @@ for _name, _family in {
     "glyphs": Family(
         "glyphs",
         "few-shot labels of characters never seen, by a transformer over images",
-        6,
+        4,
         64,
-        Recipe(steps=2500, batch=16, layers=2, heads=2, rate=0.003, rate_power=0.5, clip=1.0),
+        Recipe(steps=900, batch=64, layers=2, heads=2, rate=0.006, rate_power=0.5, clip=1.0),
         sizes=8,
         seeds=2,
     ),
