@@ -236,7 +236,7 @@ def test_the_command_trains_judges_and_writes(
     small = {"length": "1-3", "items": "60", "steps": "120", "batch": "16"}
     monkeypatch.setattr(runs.Run, "rungs", lambda self, quick=False: _few(self.family, small))
     monkeypatch.setitem(reproduce.NEEDS, "P3", ("recall",))
-    with pytest.raises(OptionError, match="P1, P2, P3, P11"):
+    with pytest.raises(OptionError, match="P1, P2, P3, P7, P8, P9, P11"):
         reproduce.reproduce(tmp_path, ["P4"])
     found = reproduce.reproduce(tmp_path, ["P3"], settings=reproduce.Settings(draws=100))
     assert [c.id for c in found] == ["P3"]

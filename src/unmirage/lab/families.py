@@ -230,7 +230,7 @@ for _name, _family in {
         "few-shot labels of characters never seen, by a transformer over images",
         4,
         64,
-        Recipe(steps=900, batch=64, layers=2, heads=2, rate=0.006, rate_power=0.5, clip=1.0),
+        Recipe(steps=700, batch=64, layers=2, heads=2, rate=0.006, rate_power=0.5, clip=1.0),
         sizes=8,
         seeds=2,
     ),
