@@ -159,6 +159,12 @@ def test_cifar_10_is_read_from_its_batches_in_order(tmp_path: Path) -> None:
     np.testing.assert_array_equal(split.train.pixels[4, :, :, 1], parts[1][0][1, 1])
 
 
+def test_a_folder_with_the_test_batch_alone_is_refused(tmp_path: Path) -> None:
+    cifar(tmp_path / "test_batch.bin", 2, fine=False)
+    with pytest.raises(FileProblem, match="there is no data_batch_1"):
+        load(str(tmp_path))
+
+
 def test_a_damaged_cifar_file_is_refused(tmp_path: Path) -> None:
     cifar(tmp_path / "train.bin", 3, fine=True)
     with pytest.raises(FileProblem, match=r"there is no test\.bin"):
@@ -233,18 +239,21 @@ def test_a_class_with_one_example_cannot_be_shown_and_asked(tmp_path: Path) -> N
 
 def _rows(n: int, mode: str = "L") -> list[dict[str, object]]:
     image = pytest.importorskip("PIL.Image")
-    return [{"img": image.new(mode, (4, 4), i if mode == "L" else (i, 0, 0)), "fine_label": i % 3}
+    return [{"img": image.new(mode, (4, 4), i if mode == "L" else (i, 0, 0)), "fine_label": i % 4}
             for i in range(n)]  # fmt: skip
 
 
 def test_a_data_set_of_the_library_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = {"train": _rows(6), "test": _rows(4, "RGB")}
+    whole = {"train": _rows(6, "RGB"), "test": _rows(4, "RGB")}
     fake = SimpleNamespace(load_dataset=lambda name: {"cifar100": whole}[name])
     monkeypatch.setitem(sys.modules, "datasets", fake)
     split = load("hub:cifar100")
     assert split.train.pixels[:, 0, 0, 0].tolist() == list(range(6))
     assert split.test.size == (4, 4, 3)
-    assert split.train.labels.tolist() == [0, 1, 2, 0, 1, 2]
+    assert split.train.labels.tolist() == [0, 1, 2, 3, 0, 1]
+    task = GlyphsTask(data="hub:cifar100", way=2, unseen=0.5)
+    assert task.images.size == (28, 28, 3)
+    assert sum(map(len, task.parts()[0] + task.parts()[1])) == 10
     with pytest.raises(OptionError, match="hub:nothing cannot be loaded"):
         load("hub:nothing")
     with pytest.raises(OptionError, match="has no images with labels: text"):
@@ -257,7 +266,7 @@ def test_real_rows_of_the_library_are_read() -> None:
     table = datasets.Dataset.from_dict(
         {"img": [r["img"] for r in rows], "fine_label": [r["fine_label"] for r in rows]},
         features=datasets.Features(
-            {"img": datasets.Image(), "fine_label": datasets.ClassLabel(num_classes=3)}
+            {"img": datasets.Image(), "fine_label": datasets.ClassLabel(num_classes=4)}
         ),
     )
     found = formats.from_rows(table, None, "made")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unmirage.errors import ExtraMissing, FileProblem, OptionError
-from unmirage.lab.vision.images import Images, Pixels, Split
+from unmirage.lab.vision.images import Images, Pixels, Split, joined
 
 #: more is surely a damaged header
 MOST_BYTES = 8 << 30
@@ -144,12 +145,9 @@ def read_cifar_folder(folder: Path) -> Split:
     if (folder / "train.bin").is_file():
         return Split(*(_there(folder, name, fine=True) for name in ("train.bin", "test.bin")))
     batches = sorted(folder.glob("data_batch_*.bin"))
-    parts = [read_cifar(path, fine=False) for path in batches]
-    train = Images(
-        np.concatenate([p.pixels for p in parts]),
-        np.concatenate([p.labels for p in parts]),
-        parts[0].classes,
-    )
+    if not batches:
+        raise refuse(folder, "there is no data_batch_1.bin", "put all files of CIFAR there")
+    train = reduce(joined, [read_cifar(path, fine=False) for path in batches])
     return Split(train, _there(folder, "test_batch.bin", fine=False))
 
 

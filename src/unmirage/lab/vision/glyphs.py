@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from unmirage.errors import OptionError
 from unmirage.lab.incontext import Arrays
 from unmirage.lab.vision import fonts, formats
-from unmirage.lab.vision.images import Images, Labels, by_class
+from unmirage.lab.vision.images import Images, Labels, by_class, joined
 
 #: side to which pictures of a folder are scaled
 FOLDER_SIDE = 28
@@ -29,7 +30,7 @@ class GlyphsTask:
     """
 
     name: str = "glyphs"
-    data: str = "fonts"  # or a folder, one folder of pictures a class
+    data: str = "fonts"  # or a folder, one folder of pictures a class, or hub:NAME
     classes: int = 1000  # of the fonts
     drawings: int = 20  # of each class of the fonts
     noise: float = 0.1  # standard deviation, white = 1
@@ -73,7 +74,7 @@ class GlyphsTask:
     def images(self) -> Images:
         if self.data == "fonts":
             return fonts.drawings(self.classes, self.drawings, self.noise, self.seed)
-        return _folder(self.data)
+        return _elsewhere(self.data)
 
     def parts(self) -> tuple[list[Labels], list[Labels]]:
         """Places of the images of each class: those of the training, those of the test.
@@ -131,10 +132,12 @@ def _examples(
 
 
 @cache
-def _folder(path: str) -> Images:
-    from pathlib import Path
-
-    return formats.read_pictures(Path(path).expanduser(), FOLDER_SIDE)
+def _elsewhere(source: str) -> Images:
+    """A folder of pictures, or all images of a data set of the hub."""
+    if source.startswith("hub:"):
+        split = formats.read_hub(source.removeprefix("hub:"), FOLDER_SIDE)
+        return joined(split.train, split.test)
+    return formats.read_pictures(Path(source).expanduser(), FOLDER_SIDE)
 
 
 @cache

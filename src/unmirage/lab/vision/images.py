@@ -83,6 +83,13 @@ def by_class(images: Images, least: int, source: str) -> list[NDArray[np.int64]]
     return np.split(order, np.cumsum(counts)[:-1])
 
 
+def joined(one: Images, other: Images) -> Images:
+    """Both sets as one; classes are the same numbers in both."""
+    longer = max(one.classes, other.classes, key=len)
+    pixels = np.concatenate([one.pixels, other.pixels])
+    return Images(pixels, np.concatenate([one.labels, other.labels]), longer)
+
+
 def some(images: Images, count: int, what: str) -> Images:
     """The first ``count`` images.
 
