@@ -236,7 +236,7 @@ for _name, _family in {
     ),
     "digits": Family(
         "digits",
-        "handwritten digits, by LeNets; five at a time",
+        "handwritten digits, by LeNets; ten at a time",
         1,
         24,
         Recipe(steps=1000, batch=64, rate=0.005, rate_power=0.5, heads=1),

@@ -24,8 +24,8 @@ class DigitsTask:
     name: str = "digits"
     data: str = "digits"  # what unmirage.lab.vision.data.load knows
     side: int = 0  # pictures of a folder are scaled to this side; 0 = as they are
-    items: int = 895  # test images
-    together: int = 5  # images in one item
+    items: int = 890  # test images
+    together: int = 10  # images in one item
     seed: int = 0
     kind: Literal["digits"] = "digits"
 
