@@ -104,10 +104,20 @@ PLAIN = (
 )
 
 
-@pytest.mark.parametrize("name", PLAIN)
+#: the rest of the vision families is read before a worker starts as well
+VISION_WITH_JAX = ("nets", "rows")
+PLAIN_VISION = sorted(
+    f"vision/{p.stem}"
+    for p in (SOURCE / "lab" / "vision").glob("*.py")
+    if p.stem not in VISION_WITH_JAX
+)
+
+
+@pytest.mark.parametrize("name", [*PLAIN, *PLAIN_VISION])
 def test_the_lab_up_to_its_workers_needs_no_jax(name):
     """A worker is tied to one core first, then imports JAX, which counts the cores."""
     heavy = ("jax", "optax", "safetensors", *(f"unmirage.lab.{m}" for m in _with_jax()))
+    heavy += tuple(f"unmirage.lab.vision.{m}" for m in VISION_WITH_JAX)
     for node in ast.parse((SOURCE / "lab" / f"{name}.py").read_text()).body:
         names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.module:

@@ -12,10 +12,12 @@ pytest.importorskip("jax", reason="the lab needs the extra: pip install 'unmirag
 
 import unmirage.lab
 
-MODULES = sorted(p.stem for p in Path(unmirage.lab.__path__[0]).glob("*.py"))
+ROOT = Path(unmirage.lab.__path__[0])
+MODULES = sorted(p.stem for p in ROOT.glob("*.py"))
+VISION = sorted(f"vision.{p.stem}" for p in (ROOT / "vision").glob("*.py"))
 
 
-@pytest.mark.parametrize("name", [m for m in MODULES if m != "__init__"])
+@pytest.mark.parametrize("name", [m for m in (*MODULES, *VISION) if "__init__" not in m])
 def test_the_examples_in_docstrings_are_true(name: str) -> None:
     module = importlib.import_module(f"unmirage.lab.{name}")
     assert doctest.testmod(module).failed == 0
@@ -26,3 +28,7 @@ def test_the_overview_names_every_module() -> None:
     assert unmirage.lab.__doc__ is not None
     missing = [m for m in MODULES if m != "__init__" and m not in unmirage.lab.__doc__]
     assert not missing
+    from unmirage.lab import vision
+
+    assert vision.__doc__ is not None
+    assert not [m for m in VISION if m.split(".")[1] not in (vision.__doc__ + "__init__")]

@@ -36,6 +36,7 @@ def answers(right: np.ndarray, prob: np.ndarray, wrong_prob: np.ndarray) -> pl.D
         "choices": ["c" * 10, "d" * 10, "e" * 10],
         "choice_logprobs": [target, float(np.log(wrong_prob).sum()), -900.0],
         "target_index": 0,
+        "squared_error": float((1.0 - prob).mean()),
     }
     return pl.DataFrame([{**row, "repeat": r} for r in range(REPEATS)])
 
@@ -127,6 +128,7 @@ def from_logprobs(logprobs: np.ndarray, right: np.ndarray) -> pl.DataFrame:
             "token_logprobs": logprobs.tolist(),
             "target_bytes": np.full(len(logprobs), 10),
             "target_index": right.astype(np.int64),
+            "squared_error": (logprobs**2).mean(axis=1),
         }
     )
 
@@ -145,7 +147,7 @@ def with_errors(metric: Metric, wrong: int, scale: float) -> pl.DataFrame:
     right = np.arange(8) >= wrong
     if metric.facts.unit in ("nats", "bits"):  # the per-token quantity is the log-probability
         return answers(right, np.full(8, math.exp(-scale)), np.full(8, math.exp(-3 * scale)))
-    if metric.name == "token_prob":  # the per-token quantity is 1 - p
+    if metric.name in ("token_prob", "mse"):  # the per-token quantity is 1 - p
         return answers(right, np.full(8, 1.0 - scale), np.full(8, scale))
     return answers(right, np.where(right, 0.9, 0.1), np.where(right, 0.1, 0.9))
 

@@ -51,6 +51,7 @@ def random_row(rng: np.random.Generator, i: int) -> Row:
         "choice_logprobs": logprobs(max(choices + int(rng.choice([0] * 18 + [-1, 1])), 0)),
         "choice_credit": rng.choice([0.0, 0.5, 1.0], choices).tolist(),
         "target_index": int(rng.integers(-1, 5)),
+        "squared_error": float(rng.choice([0.5, 0.0, 2.0, -0.1, NAN, math.inf])),
     }
     for column in row:
         if rng.random() < 0.05:
@@ -74,6 +75,7 @@ TYPES = {
         "choice_logprobs",
         "choice_credit",
         "target_index",
+        "squared_error",
     )
 }
 
@@ -255,6 +257,11 @@ def brier(row: Row) -> float:
     return sum((p - (k == found[1])) ** 2 for k, p in enumerate(softmax(found[0])))
 
 
+def mse(row: Row) -> float:
+    error = row["squared_error"]
+    return error if error is not None and 0 <= error < math.inf else NAN
+
+
 TWINS: dict[str, Twin] = {
     "exact_match": exact_match,
     "edit_distance": edit_distance,
@@ -275,6 +282,7 @@ TWINS: dict[str, Twin] = {
     "margin": margin,
     "brier": brier,
     "brier_right": lambda row: (1 - prob_choice_norm(row)) ** 2,
+    "mse": mse,
 }
 
 

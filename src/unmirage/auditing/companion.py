@@ -39,7 +39,9 @@ def companion(curve: Curve, others: Sequence[Curve]) -> Curve | None:
     if primary(curve):
         return None
     choice = curve.facts.forcing == "choice"
-    names = (*_CHOICE, *_ANSWER) if choice else (*_ANSWER, *_CHOICE)
+    names: tuple[str, ...] = (*_CHOICE, *_ANSWER) if choice else (*_ANSWER, *_CHOICE)
+    if curve.facts.name.startswith("reconstruction_at_"):  # a threshold on just this error
+        names = ("mse", *names)
     candidates = [
         o for o in others if o is not curve and o.models == curve.models and not _copy(curve, o)
     ]

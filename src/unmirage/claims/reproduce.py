@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from unmirage.auditing import audit
-from unmirage.claims import analyses, incontext, length, metric, resolution
+from unmirage.claims import analyses, incontext, length, metric, resolution, vision
 from unmirage.claims.claim import Cell, Claim, last_step, number
 from unmirage.claims.runs import RUNS
 from unmirage.errors import FileProblem, OptionError
@@ -27,9 +27,14 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "P1": ("multiplication", "addition", "recall"),
     "P2": ("multiplication", "addition", "addition-4"),
     "P3": ("recall", "addition-2-6"),
+    "P7": ("autoencoder",),
+    "P8": ("glyphs",),
+    "P9": ("digits",),
     "P10": ("multiplication", "addition", "recall"),
     "P11": ("icl",),
 }
+
+_VISION = {"P7": vision.autoencoder, "P8": vision.glyphs, "P9": vision.digits}
 
 #: tokens from which on an answer counts as long (the article's leaps are of 4 and 5)
 LONG = 4
@@ -103,6 +108,12 @@ def _judge(
         return length.judge(mine)
     if name == "P10":
         return analyses.judge([_multiverse(last_step(f), settings) for f in mine])
+    if name in _VISION:
+
+        def ask(frame: pl.DataFrame, metrics: Sequence[str]) -> Audit:
+            return _audit(frame, metrics, settings)
+
+        return _VISION[name](mine[0], ask)
     made = [tasks.make(task, seed, dict(options)) for task, seed, options in learnt["icl"]]
     by_step = _longest_context(mine[0])
     audits = {

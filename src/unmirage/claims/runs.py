@@ -34,5 +34,8 @@ RUNS: dict[str, Run] = {
     "addition-4": Run("addition", {"digits": "4", "items": "10000"}, seeds=3),
     "addition-2-6": Run("addition", {"digits": "2-6"}, seeds=2),
     "recall": Run("recall", {"length": "1-8"}, seeds=2),
+    "autoencoder": Run("autoencoder"),
+    "glyphs": Run("glyphs"),
+    "digits": Run("digits"),
     "icl": Run("icl"),
 }

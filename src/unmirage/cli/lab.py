@@ -50,9 +50,10 @@ def list_(
             console.print(str(row["about"]), markup=False)
             if "sizes" not in row:
                 continue
+            params = f" ({row['params']} parameters without embeddings)" if row["params"] else ""
             facts = (
-                f"{row['sizes']} sizes, widths {row['widths']} ({row['params']} parameters without "
-                f"embeddings); {row['seeds']} seeds; {row['steps']} steps of {row['batch']}; "
+                f"{row['sizes']} sizes, widths {row['widths']}{params}; "
+                f"{row['seeds']} seeds; {row['steps']} steps of {row['batch']}; "
                 f"options: {row['options']}; recipe: {row['recipe']}, peak rate = "
                 "rate min(1, (16 / width)^rate_power)"
             )

@@ -23,6 +23,7 @@ from unmirage.curves.options import (
     wanted,
 )
 from unmirage.curves.uncertainty import exact_interval, mean_error
+from unmirage.errors import MetricError
 from unmirage.records.columns import IDENTITY, PROVENANCE, SAMPLE, SETTINGS
 from unmirage.types import Curve, Facts, Floats, Items, Key, Metric, Note, Refusal
 
@@ -120,7 +121,10 @@ def _asked_metrics(frame: pl.DataFrame, options: Options, elsewhere: Sequence[st
     for pattern in options.metric:
         names = (*(m.name for m in found), *elsewhere)
         if not any(wanted(name, Options(metric=[pattern])) for name in names):
-            metrics.score(metrics.get(pattern), frame)  # refuses with what is missing
+            one = metrics.get(pattern)
+            if np.isnan(metrics.score(one, frame)).all():  # refuses where a field is missing
+                raise MetricError(f"{one.name} cannot be scored for any item", mend=one.note)
+            found.append(one)
     return found
 
 

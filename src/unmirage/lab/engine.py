@@ -23,13 +23,16 @@ import optax
 from numpy.typing import NDArray
 
 from unmirage.errors import UnmirageError
-from unmirage.lab import checkpoint, model
+from unmirage.lab import checkpoint
 from unmirage.lab.incontext import LabelTask
 from unmirage.lab.model import Params, Shape
-from unmirage.lab.objective import LOSSES, Batch
+from unmirage.lab.objective import LOSSES, Batch, init
 from unmirage.lab.recipe import SEGMENT, Recipe, Rung
 from unmirage.lab.tasks import Task
 from unmirage.lab.tokens import Ints, TokenTask
+from unmirage.lab.vision import VisionTask
+from unmirage.lab.vision import rows as vision
+from unmirage.lab.vision.nets import VisionShape
 
 SAVE_SECONDS = 10.0  # between two checkpoints
 
@@ -40,9 +43,11 @@ class Stopped(Exception):
     """Training was asked to stop; its state is saved."""
 
 
-def shape_of(task: Task, rung: Rung) -> Shape:
+def shape_of(task: Task, rung: Rung) -> Shape | VisionShape:
     """The model's sizes for this task and rung."""
     r = rung.recipe
+    if isinstance(task, VisionTask):
+        return vision.shape_of(task, rung.d_model, r.layers, r.heads)
     if isinstance(task, TokenTask):
         vocab, prompt, target, features = len(task.vocab), task.prompt, task.target, 0
     elif isinstance(task, LabelTask):
@@ -69,7 +74,9 @@ def optimiser(recipe: Recipe, d_model: int) -> optax.GradientTransformation:
 
 
 @partial(jax.jit, static_argnames=("shape", "recipe", "kind"), donate_argnames=("state",))
-def _segment(state: Any, batches: Batch, shape: Shape, recipe: Recipe, kind: str) -> Any:
+def _segment(
+    state: Any, batches: Batch, shape: Shape | VisionShape, recipe: Recipe, kind: str
+) -> Any:
     """Some training steps in one compiled loop: every array of ``batches`` is (steps, batch, ...).
 
     ``state`` is (parameters, Adam's moments) and is given away: its memory is used again. Returns
@@ -108,8 +115,7 @@ class Stream:
         else:
             drawn = [self.task.batch(i, self.recipe.batch) for i in range(start, stop)]
             found = {name: np.stack([one[name] for one in drawn]) for name in drawn[0]}
-            if "label" in found:
-                found["label"] = found["label"].astype(np.int32)
+            found = {k: v.astype(np.int32) if v.dtype == np.int64 else v for k, v in found.items()}
         return {name: jnp.asarray(array) for name, array in found.items()}
 
 
@@ -157,7 +163,7 @@ def train(
     if all(path.exists() for path in paths.values()):
         saved.unlink(missing_ok=True)
         return
-    params = model.init(jax.random.key(rung.seed), shape)
+    params = init(jax.random.key(rung.seed), shape)
     state, done = (params, optimiser(recipe, shape.d_model).init(params)), 0
     if saved.exists():
         state, done = _restore(saved, state, rung)
@@ -186,17 +192,19 @@ def train(
     saved.unlink(missing_ok=True)
 
 
-def save_weights(path: Path, params: Params, shape: Shape, rung: Rung, step: int) -> None:
+def save_weights(
+    path: Path, params: Params, shape: Shape | VisionShape, rung: Rung, step: int
+) -> None:
     """The parameters with all that is needed to use them again."""
     facts = {"rung": json.dumps(asdict(rung)), "shape": json.dumps(asdict(shape))}
     checkpoint.save(path, params, {**facts, "step": str(step)})
 
 
-def load_weights(path: Path, shape: Shape) -> Params:
+def load_weights(path: Path, shape: Shape | VisionShape) -> Params:
     """The parameters of one rung at one step."""
     arrays, _ = checkpoint.load(path)
     try:
-        like = jax.eval_shape(lambda key: model.init(key, shape), jax.random.key(0))
+        like = jax.eval_shape(lambda key: init(key, shape), jax.random.key(0))
         found: Params = checkpoint.unflatten(
             jax.tree.map(lambda x: np.zeros(x.shape), like), arrays
         )

@@ -74,6 +74,7 @@ def export(run: str | Path, name: str, out: str | Path) -> Path:
         raise OptionError(f"{out} is there already", mend="name a new or an empty folder")
     arrays, _ = load(weights)
     shape = shape_of(task, rung)
+    assert isinstance(shape, Shape)  # of tokens
     # written beside, then moved: a folder is there in full or not at all
     unfinished = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:

@@ -26,6 +26,12 @@ class Family:
     options: tuple[tuple[str, Value], ...] = ()  # of the task, where not its own default
     sizes: int = 8  # rungs of the default ladder
     seeds: int = 3
+    transformer: bool = True  # else the recipe's layers and heads mean nothing
+
+    def settings(self) -> tuple[str, ...]:
+        """The names of the recipe's settings that mean something."""
+        names = [f.name for f in fields(Recipe)]
+        return tuple(n for n in names if self.transformer or n not in ("layers", "heads"))
 
     def widths(self, count: int) -> tuple[int, ...]:
         """``count`` widths from the smallest to the largest, about evenly spaced in log D.
@@ -61,16 +67,17 @@ def changed(family: Family, settings: Mapping[str, str]) -> Family:
         OptionError: a setting nobody knows, or a value of the wrong kind.
     """
     recipe = {f.name: getattr(family.recipe, f.name) for f in fields(Recipe)}
+    known = family.settings()
     options = {**tasks.options(family.task), **dict(family.options)}
     chosen = dict(family.options)
     for name, text in settings.items():
-        if name in recipe:
+        if name in known:
             recipe[name] = _like(name, text, recipe[name])
         elif name in options:
             chosen[name] = _like(name, text, options[name])
         else:
-            known = ", ".join([*options, *recipe])
-            raise OptionError(f"{family.task} has no setting {name!r}", mend=f"known: {known}")
+            listed = ", ".join([*options, *known])
+            raise OptionError(f"{family.task} has no setting {name!r}", mend=f"known: {listed}")
     return replace(family, recipe=Recipe(**recipe), options=tuple(sorted(chosen.items())))
 
 
@@ -138,15 +145,17 @@ def table() -> list[dict[str, str | int]]:
                     "widths": f"{widths[0]} to {widths[-1]}",
                     "params": " to ".join(
                         f"{12 * r.layers * d * d:,}" for d in (widths[0], widths[-1])
-                    ),
+                    )
+                    if family.transformer
+                    else "",
                     "seeds": family.seeds,
                     "steps": r.steps,
                     "batch": r.batch,
                     "options": ", ".join(f"{k}={v}" for k, v in options.items()),
                     "recipe": ", ".join(
-                        f"{f.name}={getattr(r, f.name)}"
-                        for f in fields(Recipe)
-                        if f.name not in ("steps", "batch")
+                        f"{name}={getattr(r, name)}"
+                        for name in family.settings()
+                        if name not in ("steps", "batch")
                     ),
                 }
             )
@@ -205,6 +214,35 @@ for _name, _family in {
         48,
         Recipe(steps=6000, layers=2, batch=64, rate=0.003, clip=1.0, checkpoints=2),
         seeds=2,
+    ),
+    "autoencoder": Family(
+        "autoencoder",
+        "images through a bottleneck and back; its width is the dial",
+        1,
+        32,
+        Recipe(steps=2000, batch=64, rate=0.003, rate_power=0.5, heads=1),
+        sizes=10,
+        seeds=2,
+        transformer=False,
+    ),
+    "glyphs": Family(
+        "glyphs",
+        "few-shot labels of characters never seen, by a transformer over images",
+        4,
+        64,
+        Recipe(steps=700, batch=64, layers=2, heads=2, rate=0.006, rate_power=0.5, clip=1.0),
+        sizes=8,
+        seeds=2,
+    ),
+    "digits": Family(
+        "digits",
+        "handwritten digits, by LeNets; ten at a time",
+        1,
+        24,
+        Recipe(steps=1000, batch=64, rate=0.005, rate_power=0.5, heads=1),
+        sizes=10,
+        seeds=2,
+        transformer=False,
     ),
     "icl-labels": Family(
         "icl-labels",

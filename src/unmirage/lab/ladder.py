@@ -341,6 +341,9 @@ def describe(one: Finished) -> str:
         loss = frame.select(-pl.col("token_logprobs").explode().mean()).item()
         exact = frame.select((pl.col("output") == pl.col("targets").list.first()).mean()).item()
         said += f", cross-entropy {loss:.3f} nats, exact match {exact:.3f}"
+    elif "squared_error" in frame.columns:
+        mean = frame.select(pl.col("squared_error").mean()).item()
+        said += f", squared error {mean:.4f}"
     elif "score" in frame.columns:
         most = frame.filter(pl.col("shots") == pl.col("shots").max())
         error = most.filter(pl.col("metric") == "squared_error")
@@ -355,7 +358,7 @@ def write_success(plan: Sequence[Rung], folder: Folder) -> None:
     A seed succeeds when exact match is at least half-way from a guess (1 over the number of
     different targets) to perfect. Written where two seeds or more gave answers.
     """
-    asked = [r for r in plan if r.task != "icl-regression"]
+    asked = [r for r in plan if r.task not in ("icl-regression", "autoencoder")]
     if len({r.seed for r in asked}) < 2:
         folder.success.unlink(missing_ok=True)
         return

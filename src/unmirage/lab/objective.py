@@ -6,21 +6,25 @@ A batch is a dictionary of arrays with B first:
     tokens      sequences (B, P + L) ids; lengths (B,) where targets differ in length
     labels      inputs (B, T, F); label (B,), asked at the last position
     numbers     inputs (B, T, F); values (B, n), asked at every second position, the first included
+
+and those of the vision families: :mod:`unmirage.lab.vision.nets`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from unmirage.lab import model
 from unmirage.lab.model import Array, Params, Shape
+from unmirage.lab.vision import nets
 
 Batch = dict[str, Array]
-Loss = Callable[[Params, Batch, Shape], Array]
+Loss = Callable[[Params, Batch, Any], Array]
 
 
 def target_log_probs(params: Params, sequences: Array, shape: Shape) -> Array:
@@ -58,7 +62,14 @@ LOSSES: dict[str, Loss] = {
     "tokens": tokens_loss,
     "labels": labels_loss,
     "numbers": numbers_loss,
+    **nets.LOSSES,
 }
+
+
+def init(key: Array, shape: Shape | nets.VisionShape) -> Params:
+    """Random parameters of a model of that shape."""
+    found: Params = model.init(key, shape) if isinstance(shape, Shape) else nets.init(key, shape)
+    return found
 
 
 @partial(jax.jit, static_argnames="shape")

@@ -31,7 +31,7 @@ MOST = {
 def asked_only(task: str) -> tuple[str, ...]:
     """Options of a task that change what is asked of a trained model, and not its training."""
     # recall asks what it trains on
-    return ("choices",) if task == "recall" else ("items", "choices")
+    return ("choices",) if task == "recall" else ("items", "choices", "together")
 
 
 @dataclass(frozen=True)

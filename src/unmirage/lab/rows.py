@@ -21,6 +21,8 @@ from unmirage.lab.model import Params, Shape
 from unmirage.lab.recipe import Rung
 from unmirage.lab.tasks import Task
 from unmirage.lab.tokens import TokenTask
+from unmirage.lab.vision import VisionTask
+from unmirage.lab.vision import rows as vision
 
 Asked = Callable[[Params, Any, Shape], Any]
 
@@ -66,28 +68,41 @@ def _tidy(logs: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def evaluate(task: Task, rung: Rung, step: int, params: Params) -> pl.DataFrame:
     """Ask every test item; the records of one rung after that many steps."""
-    shape = shape_of(task, rung)
+    found = shape_of(task, rung)
+    if isinstance(task, VisionTask):
+        assert not isinstance(found, Shape)
+        scale = vision.counted(found, step, rung.recipe.batch)
+        return _identity(task, rung, scale, vision.items(task, params, found))
+    assert isinstance(found, Shape)
+    shape = found
     if isinstance(task, TokenTask):
         items = _token_items(task, params, shape)
     elif isinstance(task, LabelTask):
         items = _label_items(task, params, shape)
     else:
         items = _number_items(task, params, shape)
-    return _identity(task, rung, step, shape, items)
+    return _identity(task, rung, _scale(rung, step, shape), items)
 
 
-def _identity(task: Task, rung: Rung, step: int, shape: Shape, items: pl.DataFrame) -> pl.DataFrame:
-    """The columns that say which model: ``params`` counts all parameters, ``tokens`` are training
-    positions seen, ``steps * batch * T``; ``flops = 6 params tokens``, the usual estimate."""
+def _scale(rung: Rung, step: int, shape: Shape) -> dict[str, float]:
+    """``params`` counts all parameters, ``tokens`` are training positions seen, ``steps * batch *
+    T``; ``flops = 6 params tokens``, the usual estimate."""
     params, tokens = model.count_params(shape), step * rung.recipe.batch * shape.length
+    return {
+        "params": float(params),
+        "params_nonemb": float(model.count_nonembedding(shape)),
+        "tokens": float(tokens),
+        "flops": 6.0 * params * tokens,
+        "step": float(step),
+    }
+
+
+def _identity(task: Task, rung: Rung, scale: dict[str, float], items: pl.DataFrame) -> pl.DataFrame:
+    """The columns that say which model."""
     same = {
         "family": pl.lit(f"lab-{task.name}"),
         "model": pl.lit(rung.name),
-        "params": pl.lit(float(params)),
-        "params_nonemb": pl.lit(float(model.count_nonembedding(shape))),
-        "tokens": pl.lit(float(tokens)),
-        "flops": pl.lit(6.0 * params * tokens),
-        "step": pl.lit(float(step)),
+        **{name: pl.lit(value) for name, value in scale.items()},
         "seed": pl.lit(rung.seed, dtype=pl.Int64),
     }
     return items.select(*(value.alias(name) for name, value in same.items()), pl.all())

@@ -11,9 +11,10 @@ from unmirage.lab.arithmetic import addition, multiplication, recall
 from unmirage.lab.incontext import LabelTask, RegressionTask
 from unmirage.lab.mixture import mixture, parity
 from unmirage.lab.tokens import TokenTask
+from unmirage.lab.vision import AutoencoderTask, DigitsTask, GlyphsTask, VisionTask
 from unmirage.registry import Registry
 
-Task = TokenTask | RegressionTask | LabelTask
+Task = TokenTask | RegressionTask | LabelTask | VisionTask
 Maker = Callable[..., Task]
 
 #: every task the lab can learn; its keyword arguments are its options
@@ -26,6 +27,9 @@ _MAKERS: dict[str, Maker] = {
     "icl-labels": LabelTask,
     "mixture": mixture,
     "parity": parity,
+    "autoencoder": AutoencoderTask,
+    "glyphs": GlyphsTask,
+    "digits": DigitsTask,
 }
 for _name, _maker in _MAKERS.items():
     TASKS.add(_name, _maker)

@@ -37,7 +37,7 @@ import numpy as np
 import polars as pl
 
 from unmirage.errors import ExtraMissing, MetricError
-from unmirage.metrics import choice, logprob, overlap, passk, text
+from unmirage.metrics import choice, logprob, overlap, passk, text, vision
 from unmirage.metrics.names import facts
 from unmirage.metrics.passk import pass_at
 from unmirage.metrics.reported import reported
@@ -60,7 +60,14 @@ __all__ = [
 ]
 
 METRICS: Registry[Metric] = Registry("metric", group="unmirage.metrics", error=MetricError)
-for _metric in (*text.ALL, *choice.ALL, *logprob.ALL, *overlap.ALL, *passk.ALL):
+for _metric in (
+    *text.ALL,
+    *choice.ALL,
+    *logprob.ALL,
+    *overlap.ALL,
+    *passk.ALL,
+    *vision.ALL,
+):
     METRICS.add(_metric.name, _metric, aliases=_metric.aliases)
 
 #: the modules that each optional extra brings
@@ -68,7 +75,7 @@ _EXTRAS = {"text": ("sacrebleu", "rouge_score")}
 
 
 def get(name: str) -> Metric:
-    """The metric of this name or alias; every k of pass@k.
+    """The metric of this name or alias; every k of pass@k, and those of images with their number.
 
     Raises MetricError, with the nearest name, where there is none.
 
@@ -78,6 +85,8 @@ def get(name: str) -> Metric:
     many = re.fullmatch(r"pass(?:@|_at_)(\d{1,9})", name)
     if many and name not in METRICS:
         return pass_at(int(many[1]))
+    if name not in METRICS and (numbered := vision.made(name)):
+        return numbered
     return METRICS[name]
 
 

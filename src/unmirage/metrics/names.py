@@ -13,7 +13,8 @@ import re
 from dataclasses import replace
 from functools import cache
 
-from unmirage.metrics import choice, logprob, overlap, passk, text
+from unmirage.errors import MetricError
+from unmirage.metrics import choice, logprob, overlap, passk, text, vision
 from unmirage.types import Facts
 
 _INF = math.inf
@@ -215,4 +216,10 @@ def facts(name: str) -> Facts | None:
     many = _PASS.fullmatch(plain)
     if many:
         return replace(passk.pass_at(int(many[2])).facts, forcing="reported")
+    try:
+        numbered = vision.made(plain)
+    except MetricError:
+        return None
+    if numbered:
+        return replace(numbered.facts, forcing="reported")
     return next((fact for pattern, fact in _PATTERNS if pattern.fullmatch(plain)), None)

@@ -56,6 +56,7 @@ SAMPLE: dict[str, pl.DataType | type[pl.DataType]] = {
     "choice_logprobs": REALS,  # nats, summed over the tokens of each option
     "choice_credit": REALS,  # credit of each option (BIG-bench target_scores)
     "target_index": pl.Int64,  # index of the right option
+    "squared_error": pl.Float64,  # of an answer of numbers (an image), mean over its values
     "metric": pl.String,  # with score: per-item scores as the harness reported them
     "score": pl.Float64,
     "higher_is_better": pl.Boolean,

@@ -20,7 +20,8 @@ _STDERR_ENDINGS = ("_stderr", "_std_err", "_se", "_standard_error")
 #: while a table is worked on: the wide column that a score came from
 FROM = "\0from"
 CORRECT = ("correct", "is_correct")
-SCORABLE = ("output", "token_logprobs", "choice_logprobs", "token_correct")
+ANSWERS = ("output", "token_logprobs", "choice_logprobs", "token_correct")
+SCORABLE = (*ANSWERS, "squared_error")
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,15 @@ def long(seen: Recognised, options: Options) -> tuple[Recognised, frozenset[str]
     used, names = named(frame, options.scores)
     if not names and seen.samples:
         seen, found = _correct(seen)
-        if found or any(c in frame.columns for c in SCORABLE):
+        if found or any(c in frame.columns for c in ANSWERS):
             return seen, used
     automatic = not names
     names = names or [c for c in candidates(seen) if _known_metric(c)]
+    if not names and "squared_error" in frame.columns:
+        return seen, used
     if not names:
         raise _no_score(seen)
-    if seen.samples and len(names) > 1 and any(c in frame.columns for c in SCORABLE):
+    if seen.samples and len(names) > 1 and any(c in frame.columns for c in ANSWERS):
         what = "a table with outputs can hold one score column, else each output would count twice"
         raise OptionError(what, file=seen.table.name, mend=f"--scores {names[0]}")
     return _melt(seen, names, automatic), used

@@ -279,6 +279,11 @@ def _samples(work: _Work) -> None:
     _empty_outputs(work)
     s = work.frame["item"]
     work.refuse(s.is_null(), "item", "is empty", _SKIP, s)
+    if "squared_error" in work.frame.columns:
+        s = work.frame["squared_error"]
+        mend = "a squared error is a number from 0 on; leave the cell empty where there is none"
+        bad = ((s < 0) | ~s.is_finite()).fill_null(False)
+        work.refuse(bad, "squared_error", "is below 0 or no finite number", mend, s)
     for column in ("token_logprobs", "choice_logprobs"):
         if column in work.frame.columns:
             s = work.frame[column]
