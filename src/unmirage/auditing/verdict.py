@@ -1,14 +1,21 @@
 """From findings to a verdict: a pure function, readable from top to bottom.
 
     nothing moves                                     smooth (undecided where all is at the floor)
-    it moves, without a jump                          smooth
+    it moves, without a jump                          smooth (undecided where it scatters wildly)
     a jump, and a break in the evidence that stands
-        among all curves tested with it               survives, if >= 5 rungs and no wide gap there
+        among all curves tested with it               survives (*)
     a jump that a smooth companion makes              mirage: metric
     a jump out of rungs that n items cannot see       mirage: resolution
-    a jump within a gap wider than the others         undecided: coverage
+    a jump within a gap wider than the others, or
+        which even the law makes within one gap       undecided: coverage
+    a step that fits better, but noise may make it    undecided
+    a rung that stands apart from all others          undecided
     a steep rise that smooth laws explain, foresee    smooth
     else                                              undecided
+
+(*) five rungs, known sampling errors, the step upwards, large against the smooth part, at the place
+of the jump, a new high that lasts, no wide gap there that holds more of the rise, and the metric
+does not make the jump.
 
 The evidence is the companion (a linear or continuous metric of the same outputs) where there is
 one, else the curve itself. The constants below are conventions; docs/log.md tells how they came.
