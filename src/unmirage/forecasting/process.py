@@ -7,11 +7,12 @@ With t the decades of scale beyond the last rung seen, a series is
 
 w a random walk of omega per square root of a decade, e noise between rungs of sd tau (also of the
 rung to be forecast) and s sampling error of variance kappa v_i: models that answer the same items
-share part of their luck, so kappa may be below 1. Given h = (m, beta, gamma, omega, tau, kappa) everything
-is normal and in closed form (Rasmussen and Williams 2006, Eqs. 2.23 to 2.25, 2.30). h lies on a
-grid; its weights are learned on many series of other families (the nonparametric maximum likelihood
-estimate of a mixing distribution, Laird 1978, by EM), and each series moves them by its own
-likelihood. Links are compared by the likelihood of the scores themselves (with log |dz/dy|).
+share part of their luck, so kappa may be below 1. The noise of earlier rungs is
+10^(phi |t| / 2) times as large, which matters along a training run. Given all these numbers h everything is
+normal and in closed form (Rasmussen and Williams 2006, Eqs. 2.23 to 2.25, 2.30). h lies on a
+grid whose weights start flat. The series of a family move them together (the nonparametric estimate
+of a mixing distribution, Laird 1978, by EM, held back by the flat prior), then each series by its
+own likelihood: nothing is chosen, all is averaged. Links are compared by the likelihood of the scores themselves (with log |dz/dy|).
 
 Axes: B series, M rungs, T targets, H points of the grid (over all links).
 """
@@ -36,8 +37,15 @@ WALKS = (0.0, 0.05, 0.2, 0.6)
 NOISES = (0.003, 0.02, 0.06, 0.2, 0.5)
 KAPPAS = (0.1, 1.0)
 FADES = (0.0, 1.0)
-#: (H, 7): m, beta, gamma, omega, tau, kappa, phi of one link
-GRID = np.array([(*s, *r) for s, *r in product(SLOPES, BENDS, WALKS, NOISES, KAPPAS, FADES)])
+#: rungs from which on noise may be found to fade (along a training run)
+MANY = 12
+#: (H, 7): phi, m, beta, gamma, omega, tau, kappa of one link
+GRID = np.array(
+    [(f, *s, *r) for f, s, *r in product(FADES, SLOPES, BENDS, WALKS, NOISES, KAPPAS)]
+)
+KAPPA = GRID[:, 6]
+#: how many series the flat prior counts as, beside the square root of those of the family
+STRENGTH = 20.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,36 +58,40 @@ class Posterior:
     sd: Floats  # (B, T, H) without the sampling error of the target
 
 
-def grid_size(kind: str) -> int:
-    """H of a kind of series: every link has the grid of its own."""
-    return len(LINKS[kind]) * len(GRID)
-
-
 def posterior(train: Batch, at: Floats, chunk: int = 2_000_000) -> Posterior:
     """Fit every series at every point of the grid and forecast at ``at`` (B, T), log10 scale."""
-    links = LINKS[train.kind]
+    links, m = LINKS[train.kind], train.x.shape[1]
+    grid = GRID if m >= MANY else GRID[GRID[:, 0] == 0]
+    rows = max(1, chunk // (len(grid) * m * (m + at.shape[1])))
     parts = []
     for link in links:
         z, v, jacobian = forward(link, train)
-        more = jacobian.sum(axis=1)
-        rows = max(1, chunk // (len(GRID) * train.x.shape[1] ** 2))
-        done = [
-            _exact(train.x[i : i + rows], z[i : i + rows], v[i : i + rows], at[i : i + rows])
-            for i in range(0, len(z), rows)
-        ]
-        like = np.concatenate([d[0] for d in done]) + more[:, None]
-        parts.append((like, *(np.concatenate([d[k] for d in done]) for k in (1, 2))))
+        pieces = [slice(i, i + rows) for i in range(0, len(z), rows)]
+        done = [_exact(grid, train.x[p], z[p], v[p], at[p]) for p in pieces]
+        like, mean, sd = (np.concatenate([d[k] for d in done]) for k in range(3))
+        like = like + jacobian.sum(axis=1)[:, None]
+        missing = len(GRID) - len(grid)
+        pad = ((0, 0), (0, missing))
+        parts.append(
+            (
+                np.pad(like, pad, constant_values=-np.inf),
+                np.pad(mean, ((0, 0), *pad)),
+                np.pad(sd, ((0, 0), *pad)),
+            )
+        )
     like, mean, sd = (np.concatenate([p[k] for p in parts], axis=-1) for k in range(3))
     return Posterior(links, like, mean, sd)
 
 
-def _exact(x: Floats, z: Floats, v: Floats, at: Floats) -> tuple[Floats, Floats, Floats]:
+def _exact(
+    grid: Floats, x: Floats, z: Floats, v: Floats, at: Floats
+) -> tuple[Floats, Floats, Floats]:
     """Likelihood (B, H), and mean and sd at the targets (B, T, H)."""
     last = x[:, -1:]
     t, s = x - last, at - last
     first = t[:, :1]
-    m, beta2, bend2, omega2, tau2 = GRID[:, 0], *(GRID[:, 1:5] ** 2).T
-    kappa, fade = GRID[:, 5], GRID[:, 6]
+    fade, m, kappa = grid[:, 0], grid[:, 1], grid[:, 6]
+    beta2, bend2, omega2, tau2 = (grid[:, 2:6] ** 2).T
     centre = z.mean(axis=1, keepdims=True)
 
     def cover(one: Floats, two: Floats) -> Floats:
@@ -91,18 +103,19 @@ def _exact(x: Floats, z: Floats, v: Floats, at: Floats) -> tuple[Floats, Floats,
 
     k = cover(t, t)
     noise = v[:, None] * kappa[:, None] + tau2[:, None]
-    diagonal = noise * 10 ** (-fade[:, None] * t[:, None]) + 1e-10
-    k[:, :, np.arange(t.shape[1]), np.arange(t.shape[1])] += diagonal
+    place = np.arange(t.shape[1])
+    k[:, :, place, place] += noise * 10 ** (-fade[:, None] * t[:, None]) + 1e-10
     low = np.linalg.cholesky(k)
     r = (z - centre)[:, None] - m[:, None] * t[:, None]
     cross = cover(t, s)
     solved = np.linalg.solve(low, np.concatenate([r[..., None], cross], axis=-1))
-    w, c = solved[..., :1], solved[..., 1:]
+    w, c = solved[..., 0], solved[..., 1:]
     logdet = np.log(np.diagonal(low, axis1=2, axis2=3)).sum(axis=2)
-    like = -0.5 * (w[..., 0] ** 2).sum(axis=2) - logdet - 0.5 * t.shape[1] * np.log(2 * np.pi)
-    mean = centre[..., None] + m * s[..., None] + np.einsum("bhmt,bhm->bth", c, w[..., 0])
-    own = s[..., None]
-    prior = LEVEL_SD**2 + own**2 * beta2 + own**4 * bend2 + (s - first)[..., None] * omega2 + tau2
+    like = -0.5 * (w**2).sum(axis=2) - logdet - 0.5 * t.shape[1] * np.log(2 * np.pi)
+    ahead = s[..., None]
+    mean = centre[..., None] + m * ahead + np.einsum("bhmt,bhm->bth", c, w)
+    prior = LEVEL_SD**2 + ahead**2 * beta2 + ahead**4 * bend2 + tau2
+    prior = prior + (s - first)[..., None] * omega2
     var = prior - np.einsum("bhmt,bhmt->bth", c, c)
     return like, mean, np.sqrt(np.maximum(var, 1e-12))
 

@@ -72,9 +72,9 @@ def form(curve: Curve) -> str:
     return "positive" if which == "positive" or (sign * y < 0).all() else "free"
 
 
-def batch(curves: Sequence[Curve], train: int | None = None) -> Batch:
-    """Curves of one form and one number of rungs; ``train``: rungs that may set the span."""
-    ends = np.array([_ends(c, train) for c in curves])
+def batch(curves: Sequence[Curve]) -> Batch:
+    """Curves of one form and one number of rungs."""
+    ends = np.array([_ends(c) for c in curves])
     n = [c.count if is_binomial(c) else np.full(len(c.scale), np.nan) for c in curves]
     return Batch(
         form(curves[0]),
@@ -88,14 +88,14 @@ def batch(curves: Sequence[Curve], train: int | None = None) -> Batch:
     )
 
 
-def _ends(curve: Curve, train: int | None) -> tuple[float, float]:
+def _ends(curve: Curve) -> tuple[float, float]:
     """The worst value, and the best less the worst; where there are none, 0 and a size."""
     sign = 1.0 if curve.facts.higher_is_better else -1.0
     if kind(curve) == "share":
         worst = curve.facts.low if sign > 0 else curve.facts.high
         best = curve.facts.high if sign > 0 else curve.facts.low
         return float(worst), float(best - worst)
-    size = float(np.abs(curve.score[:train]).max())
+    size = float(np.abs(curve.score).max())
     if form(curve) == "free" and size <= 1.0:
         size = 1.0  # most likely a share of some kind
     return 0.0, sign * (size or 1.0)
