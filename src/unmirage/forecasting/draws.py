@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
+from unmirage.forecasting.process import Ahead
 from unmirage.forecasting.series import Batch, backward
 from unmirage.types import Floats
 
@@ -20,24 +21,17 @@ def points(draws: int, seed: int, dimensions: int = 3) -> Floats:
     return np.asarray(sobol.random_base2(power)[:draws].T.clip(1e-6, 1 - 1e-6))
 
 
-def mixture(
-    links: tuple[str, ...], weight: Floats, mean: Floats, sd: Floats, like: Batch, uniform: Floats
-) -> tuple[Floats, Floats]:
-    """Draws of the expected score (B, T, R) and the component of each (B, R)."""
-    total = np.cumsum(weight, axis=1)
-    order = np.sort(uniform[0])
-    pick = np.stack([np.searchsorted(row, order * row[-1]) for row in total])
-    pick = pick.clip(0, weight.shape[1] - 1)
-    each = pick[:, None]
-    z = np.take_along_axis(mean, np.broadcast_to(each, (*mean.shape[:2], len(order))), axis=2)
-    spread = np.take_along_axis(sd, np.broadcast_to(each, z.shape), axis=2)
-    z = z + spread * stats.norm.ppf(uniform[1])[np.argsort(uniform[0])]
-    per = weight.shape[1] // len(links)
+def expected(found: Ahead, like: Batch, uniform: Floats) -> tuple[Floats, Floats]:
+    """Draws of the score without sampling error (B, T, R), and kappa of each (B, R)."""
+    parts = found.mean.shape[2]
+    place = np.minimum((uniform[0] * parts).astype(int), parts - 1)
+    z = found.mean[..., place] + found.sd[..., place] * stats.norm.ppf(uniform[1])
     score = np.empty_like(z)
-    for place, link in enumerate(links):
-        here = np.broadcast_to((each // per) == place, z.shape)
-        score = np.where(here, backward(link, z, like), score)
-    return score, pick
+    for number, link in enumerate(found.links):
+        here = (found.kind[:, place] == number)[:, None]
+        if here.any():
+            score = np.where(here, backward(link, z, like), score)
+    return score, found.grid[:, place, 6]
 
 
 def observe(score: Floats, share: Floats, target: Batch, uniform: Floats) -> Floats:
@@ -55,4 +49,5 @@ def observe(score: Floats, share: Floats, target: Batch, uniform: Floats) -> Flo
     u = u + np.sqrt(share)[:, None] * sd * stats.norm.ppf(uniform)
     whole = np.round(np.clip(u, 0, 1) * n) / n
     u = np.where(counted, whole, np.clip(u, 0, 1) if target.kind in ("share", "chance") else u)
-    return np.asarray(worst + span * u)
+    low, high = target.low[:, None, None], target.high[:, None, None]
+    return np.clip(worst + span * u, low, high)

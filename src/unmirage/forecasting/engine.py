@@ -14,9 +14,12 @@ from unmirage.forecasting.series import Batch, backward, batch, form
 from unmirage.forecasting.types import Prediction
 from unmirage.types import Curve, Floats
 
-#: parts of the grid with less weight than this are not plausible
-PLAUSIBLE = 0.002
+#: normals that a forecast is a mixture of, after the grid was weighted
+PARTS = 256
+#: series drawn at once
+CHUNK = 500
 _Progress = Callable[[int], None]
+_Groups = dict[tuple[str, int, int], list[int]]
 
 
 def cut(curve: Curve, rungs: int) -> Curve:
@@ -42,24 +45,28 @@ def predict(
     Curves of one family and scale share what they tell of noise and slopes, whatever their task.
     The same curves and seed give the same draws.
     """
-    groups: dict[tuple[str, int, int], list[int]] = defaultdict(list)
+    groups: _Groups = defaultdict(list)
     for i, c in enumerate(curves):
         groups[form(c), len(c.scale), len(at[i])].append(i)
-    fitted = {}
+    data = {key: batch([curves[i] for i in places]) for key, places in groups.items()}
+    like = {}
     for key, places in groups.items():
-        data = batch([curves[i] for i in places])
-        fitted[key] = (data, process.posterior(data, np.stack([at[i] for i in places])))
+        like[key] = process.log_likelihood(data[key])
         if progress:
             progress(len(places))
-    priors = _priors(curves, groups, fitted, strength)
+    priors = _priors(curves, groups, like, strength)
     uniform = make.points(draws, seed)
     made: dict[int, Prediction] = {}
     for key, places in groups.items():
-        data, found = fitted[key]
         prior = np.stack([priors[_family(curves[i])].weight(key[0]) for i in places])
-        weight = process.responsibilities(found.log_like, prior)
-        for i, one in zip(places, _draw(data, found, weight, uniform), strict=True):
-            made[i] = one
+        weight = process.responsibilities(like[key], prior)
+        for start in range(0, len(places), CHUNK):
+            part = slice(start, start + CHUNK)
+            mine = places[part]
+            chosen = process.pick(weight[part], PARTS)
+            these = data[key].take(part)
+            found = process.ahead(these, np.stack([at[i] for i in mine]), chosen)
+            made.update(zip(mine, _draw(these, found, uniform), strict=True))
     return [made[i] for i in range(len(curves))]
 
 
@@ -69,44 +76,37 @@ def _family(curve: Curve) -> tuple[str, str]:
 
 def _priors(
     curves: Sequence[Curve],
-    groups: dict[tuple[str, int, int], list[int]],
-    fitted: dict[tuple[str, int, int], tuple[Batch, process.Posterior]],
+    groups: _Groups,
+    like: dict[tuple[str, int, int], Floats],
     strength: float,
 ) -> dict[tuple[str, str], process.Prior]:
     """The weights of the grid that the series of each family move together."""
-    likes: dict[tuple[str, str], dict[str, list[Floats]]] = defaultdict(lambda: defaultdict(list))
+    rows: dict[tuple[str, str], dict[str, list[Floats]]] = defaultdict(lambda: defaultdict(list))
     for key, places in groups.items():
-        for row, i in enumerate(places):
-            likes[_family(curves[i])][key[0]].append(fitted[key][1].log_like[row])
+        for row, i in zip(like[key], places, strict=True):
+            rows[_family(curves[i])][key[0]].append(row)
     found = {}
-    for family, kinds in likes.items():
-        like = {k: np.stack(v) for k, v in kinds.items()}
+    for family, kinds in rows.items():
+        stacked = {k: np.stack(v) for k, v in kinds.items()}
         # tasks of one family are no independent witnesses: n of them count as root n
-        share = sum(map(len, like.values())) ** -0.5
-        count = {k: np.full(len(v), share) for k, v in like.items()}
-        found[family] = process.learn(like, count, process.flat(), strength)
+        share = sum(map(len, stacked.values())) ** -0.5
+        count = {k: np.full(len(v), share) for k, v in stacked.items()}
+        found[family] = process.learn(stacked, count, process.flat(), strength)
     return found
 
 
-def _draw(
-    data: Batch, found: process.Posterior, weight: Floats, uniform: Floats
-) -> list[Prediction]:
-    expected, pick = make.mixture(found.links, weight, found.mean, found.sd, data, uniform)
-    share = process.KAPPA[pick % len(process.KAPPA)]
+def _draw(data: Batch, found: process.Ahead, uniform: Floats) -> list[Prediction]:
+    expected, share = make.expected(found, data, uniform)
     target = _target(data, expected.shape[1])
     measured = make.observe(expected, share, target, uniform[2])
-    links = weight.reshape(len(weight), len(found.links), -1).sum(axis=2)
-    widest = _widest(data, found, weight)
-    why = _why(data, found, weight, expected, measured)
+    widest, why = _widest(data, found), _why(found, expected, measured)
+    links = [
+        {name: float((row == n).mean()) for n, name in enumerate(found.links)}
+        for row in found.kind
+    ]
     return [
-        Prediction(
-            measured[b],
-            expected[b],
-            dict(zip(found.links, map(float, links[b]), strict=True)),
-            why[b],
-            widest[b],
-        )
-        for b in range(len(weight))
+        Prediction(measured[b], expected[b], links[b], why[b], widest[b])
+        for b in range(len(measured))
     ]
 
 
@@ -119,45 +119,32 @@ def _target(data: Batch, targets: int) -> Batch:
     return replace(data, x=blank, y=blank, n=n, se=se)
 
 
-def _widest(data: Batch, found: process.Posterior, weight: Floats) -> Floats:
-    """Hull of the 95 % intervals of all plausible parts, (B, T, 2), within the metric's range."""
-    per = weight.shape[1] // len(found.links)
+def _widest(data: Batch, found: process.Ahead) -> Floats:
+    """Hull of the 95 % intervals of all parts, (B, T, 2)."""
     ends = []
-    for place, link in enumerate(found.links):
-        part = slice(place * per, (place + 1) * per)
-        out = (weight[:, None, part] < PLAUSIBLE) | (found.sd[..., part] == 0)
+    for number, link in enumerate(found.links):
+        out = (found.kind != number)[:, None]
         for sign in (-1.96, 1.96):
-            z = found.mean[..., part] + sign * found.sd[..., part]
-            z = np.where(out, np.nan, z)
-            ends.append(backward(link, z, data))
+            z = found.mean + sign * found.sd
+            ends.append(np.where(out, np.nan, backward(link, z, data)))
     every = np.concatenate(ends, axis=-1)
-    low = np.nanmin(np.where(np.isnan(every), np.inf, every), axis=-1)
-    high = np.nanmax(np.where(np.isnan(every), -np.inf, every), axis=-1)
-    return np.stack([low, high], axis=-1)
+    return np.stack([np.nanmin(every, axis=-1), np.nanmax(every, axis=-1)], axis=-1)
 
 
 def _why(
-    data: Batch, found: process.Posterior, weight: Floats, expected: Floats, measured: Floats
+    found: process.Ahead, expected: Floats, measured: Floats
 ) -> list[tuple[dict[str, float], ...]]:
-    """Shares of the variance: which law, the law and its drift, noise between rungs, sampling."""
-    tau2 = np.tile(process.GRID[:, 5] ** 2, len(found.links))
-    noise = (weight * tau2).sum(axis=1)[:, None]
-    within = (weight[:, None] * found.sd**2).sum(axis=2)
-    share = np.clip(noise / np.maximum(within, 1e-300), 0, 1)
+    """Shares of the variance: the law and its drift, noise between rungs, sampling of items."""
+    tau2 = (found.grid[..., 5] ** 2).mean(axis=1)[:, None]
+    rungs = np.clip(tau2 / (found.sd**2).mean(axis=2), 0, 1)
     law, total = expected.var(axis=2), measured.var(axis=2)
-    sampling = np.maximum(total - law, 0.0)
-    whole = np.maximum(law + sampling, 1e-300)
-    rows = []
-    for b in range(len(weight)):
-        rows.append(
-            tuple(
-                {
-                    "the law": float((1 - share[b, t]) * law[b, t] / whole[b, t]),
-                    "noise between rungs": float(share[b, t] * law[b, t] / whole[b, t]),
-                    "sampling of items": float(sampling[b, t] / whole[b, t]),
-                }
-                for t in range(law.shape[1])
-            )
-        )
-    return rows
-
+    whole = np.maximum(np.maximum(law, total), 1e-300)
+    parts = {
+        "the law": (1 - rungs) * law / whole,
+        "noise between rungs": rungs * law / whole,
+        "sampling of items": np.maximum(total - law, 0.0) / whole,
+    }
+    return [
+        tuple({k: float(v[b, t]) for k, v in parts.items()} for t in range(law.shape[1]))
+        for b in range(len(law))
+    ]

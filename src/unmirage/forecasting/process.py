@@ -8,11 +8,12 @@ With t the decades of scale beyond the last rung seen, a series is
 w a random walk of omega per square root of a decade, e noise between rungs of sd tau (also of the
 rung to be forecast) and s sampling error of variance kappa v_i: models that answer the same items
 share part of their luck, so kappa may be below 1. The noise of earlier rungs is
-10^(phi |t| / 2) times as large, which matters along a training run. Given all these numbers h everything is
-normal and in closed form (Rasmussen and Williams 2006, Eqs. 2.23 to 2.25, 2.30). h lies on a
+10^(phi |t| / 2) times as large, which matters along a training run. Given all these numbers h
+everything is normal and in closed form (Rasmussen and Williams 2006, Eqs. 2.23 to 2.25, 2.30). h lies on a
 grid whose weights start flat. The series of a family move them together (the nonparametric estimate
 of a mixing distribution, Laird 1978, by EM, held back by the flat prior), then each series by its
-own likelihood: nothing is chosen, all is averaged. Links are compared by the likelihood of the scores themselves (with log |dz/dy|).
+own likelihood: nothing is chosen, all is averaged. Links are compared by the likelihood of the
+scores themselves (with log |dz/dy|).
 
 Axes: B series, M rungs, T targets, H points of the grid (over all links).
 """
@@ -24,12 +25,17 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unmirage.forecasting.series import LINKS, Batch, forward
 from unmirage.types import Floats
 
+Integers = NDArray[np.int64]
+
 #: prior sd of the level, link units
 LEVEL_SD = 10.0
+#: above any squared distance of a series from its law
+HUGE = 1e15
 #: (mean, sd) of the slope at the last rung, link units a decade
 SLOPES = ((0.0, 0.0), (0.0, 0.1), (0.1, 0.1), (0.0, 0.4), (0.4, 0.3), (1.0, 0.6))
 BENDS = (0.0, 0.2)
@@ -43,81 +49,98 @@ MANY = 12
 GRID = np.array(
     [(f, *s, *r) for f, s, *r in product(FADES, SLOPES, BENDS, WALKS, NOISES, KAPPAS)]
 )
-KAPPA = GRID[:, 6]
 #: how many series the flat prior counts as, beside the square root of those of the family
 STRENGTH = 20.0
 
 
-@dataclass(frozen=True, eq=False)
-class Posterior:
-    """What the process says at the targets, one normal for each point of the grid."""
-
-    links: tuple[str, ...]
-    log_like: Floats  # (B, H) log density of the training scores
-    mean: Floats  # (B, T, H) link scale
-    sd: Floats  # (B, T, H) without the sampling error of the target
-
-
-def posterior(train: Batch, at: Floats, chunk: int = 2_000_000) -> Posterior:
-    """Fit every series at every point of the grid and forecast at ``at`` (B, T), log10 scale."""
-    links, m = LINKS[train.kind], train.x.shape[1]
+def log_likelihood(train: Batch, chunk: int = 2_000_000) -> Floats:
+    """Log density of the scores of each series at every point of the grid of every link, (B, H)."""
+    m = train.x.shape[1]
     grid = GRID if m >= MANY else GRID[GRID[:, 0] == 0]
-    rows = max(1, chunk // (len(grid) * m * (m + at.shape[1])))
+    rows = max(1, chunk // (len(grid) * m * m))
     parts = []
-    for link in links:
+    for link in LINKS[train.kind]:
         z, v, jacobian = forward(link, train)
         pieces = [slice(i, i + rows) for i in range(0, len(z), rows)]
-        done = [_exact(grid, train.x[p], z[p], v[p], at[p]) for p in pieces]
-        like, mean, sd = (np.concatenate([d[k] for d in done]) for k in range(3))
-        like = like + jacobian.sum(axis=1)[:, None]
-        missing = len(GRID) - len(grid)
-        pad = ((0, 0), (0, missing))
-        parts.append(
-            (
-                np.pad(like, pad, constant_values=-np.inf),
-                np.pad(mean, ((0, 0), *pad)),
-                np.pad(sd, ((0, 0), *pad)),
-            )
-        )
-    like, mean, sd = (np.concatenate([p[k] for p in parts], axis=-1) for k in range(3))
-    return Posterior(links, like, mean, sd)
+        like = np.concatenate([_exact(grid[None], train.x[p], z[p], v[p])[0] for p in pieces])
+        pad = ((0, 0), (0, len(GRID) - len(grid)))
+        more = jacobian.sum(axis=1)[:, None]
+        parts.append(np.pad(like + more, pad, constant_values=-np.inf))
+    return np.concatenate(parts, axis=1)
+
+
+def ahead(train: Batch, at: Floats, pick: Integers, chunk: int = 2_000_000) -> Ahead:
+    """Mean and sd at ``at`` (B, T), log10 scale, of the points ``pick`` (B, K) of each series."""
+    links, m = LINKS[train.kind], train.x.shape[1]
+    rows = max(1, chunk // (pick.shape[1] * m * (m + at.shape[1])))
+    mean = np.empty((*at.shape, pick.shape[1]))
+    sd = np.empty_like(mean)
+    kind = pick // len(GRID)
+    grid = GRID[pick % len(GRID)]
+    for place, link in enumerate(links):
+        z, v, _ = forward(link, train)
+        used = np.flatnonzero((kind == place).any(axis=1))
+        for i in range(0, len(used), rows):
+            p = used[i : i + rows]
+            _, found, spread = _exact(grid[p], train.x[p], z[p], v[p], at[p])
+            here = (kind[p] == place)[:, None]
+            mean[p] = np.where(here, found, mean[p])
+            sd[p] = np.where(here, spread, sd[p])
+    return Ahead(links, kind, grid, mean, sd)
 
 
 def _exact(
-    grid: Floats, x: Floats, z: Floats, v: Floats, at: Floats
+    grid: Floats, x: Floats, z: Floats, v: Floats, at: Floats | None = None
 ) -> tuple[Floats, Floats, Floats]:
-    """Likelihood (B, H), and mean and sd at the targets (B, T, H)."""
+    """Likelihood (B, H), and mean and sd at the targets (B, T, H); grid (B or 1, H, 7)."""
     last = x[:, -1:]
-    t, s = x - last, at - last
-    first = t[:, :1]
-    fade, m, kappa = grid[:, 0], grid[:, 1], grid[:, 6]
-    beta2, bend2, omega2, tau2 = (grid[:, 2:6] ** 2).T
+    t = x - last
+    s = np.empty((len(x), 0)) if at is None else at - last
+    fade, m, kappa = grid[..., 0], grid[..., 1], grid[..., 6]
+    beta2, bend2, omega2, tau2 = np.moveaxis(grid[..., 2:6] ** 2, -1, 0)
     centre = z.mean(axis=1, keepdims=True)
+    first = t[:, :1]
 
     def cover(one: Floats, two: Floats) -> Floats:
         """(B, H, P, Q) covariance of the smooth part."""
         both = (one[:, :, None] * two[:, None, :])[:, None]
-        slope = both * beta2[:, None, None] + both**2 * bend2[:, None, None]
+        slope = both * beta2[..., None, None] + both**2 * bend2[..., None, None]
         walk = np.minimum(one[:, :, None], two[:, None, :]) - first[:, :, None]
-        return np.asarray(LEVEL_SD**2 + slope + walk[:, None] * omega2[:, None, None])
+        return np.asarray(LEVEL_SD**2 + slope + walk[:, None] * omega2[..., None, None])
 
-    k = cover(t, t)
-    noise = v[:, None] * kappa[:, None] + tau2[:, None]
-    place = np.arange(t.shape[1])
-    k[:, :, place, place] += noise * 10 ** (-fade[:, None] * t[:, None]) + 1e-10
-    low = np.linalg.cholesky(k)
-    r = (z - centre)[:, None] - m[:, None] * t[:, None]
-    cross = cover(t, s)
-    solved = np.linalg.solve(low, np.concatenate([r[..., None], cross], axis=-1))
-    w, c = solved[..., 0], solved[..., 1:]
+    count, more = t.shape[1], 1 + s.shape[1]
+    noise = v[:, None] * kappa[..., None] + tau2[..., None]
+    place = np.arange(count)
+    # the last rows of the root of ((K, r, C), (r', C', huge)) are the solutions L^-1 (r, C)
+    whole = np.zeros((len(x), grid.shape[1], count + more, count + more))
+    whole[:, :, :count, :count] = cover(t, t)
+    whole[:, :, place, place] += noise * 10 ** (-fade[..., None] * t[:, None]) + 1e-10
+    whole[:, :, count, :count] = (z - centre)[:, None] - m[..., None] * t[:, None]
+    whole[:, :, count + 1 :, :count] = cover(s, t)
+    rest = np.arange(count, count + more)
+    whole[:, :, rest, rest] = HUGE
+    low = np.linalg.cholesky(whole)
+    w, c = low[:, :, count, :count], np.swapaxes(low[:, :, count + 1 :, :count], 2, 3)
+    low = low[:, :, :count, :count]
     logdet = np.log(np.diagonal(low, axis1=2, axis2=3)).sum(axis=2)
     like = -0.5 * (w**2).sum(axis=2) - logdet - 0.5 * t.shape[1] * np.log(2 * np.pi)
-    ahead = s[..., None]
-    mean = centre[..., None] + m * ahead + np.einsum("bhmt,bhm->bth", c, w)
-    prior = LEVEL_SD**2 + ahead**2 * beta2 + ahead**4 * bend2 + tau2
-    prior = prior + (s - first)[..., None] * omega2
+    beyond, m, tau2 = s[..., None], m[:, None], tau2[:, None]
+    mean = centre[..., None] + m * beyond + np.einsum("bhmt,bhm->bth", c, w)
+    prior = LEVEL_SD**2 + beyond**2 * beta2[:, None] + beyond**4 * bend2[:, None] + tau2
+    prior = prior + (s - first)[..., None] * omega2[:, None]
     var = prior - np.einsum("bhmt,bhmt->bth", c, c)
     return like, mean, np.sqrt(np.maximum(var, 1e-12))
+
+
+@dataclass(frozen=True, eq=False)
+class Ahead:
+    """Normals on links at the targets, K for each series, all of one weight."""
+
+    links: tuple[str, ...]
+    kind: Integers  # (B, K) place of the link
+    grid: Floats  # (B, K, 7)
+    mean: Floats  # (B, T, K) link scale
+    sd: Floats  # (B, T, K) without the sampling error of the target
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,3 +198,11 @@ def responsibilities(log_like: Floats, weight: Floats) -> Floats:
     """Posterior weights of the grid for each series, (B, H)."""
     share = np.exp(log_like - log_like.max(axis=1, keepdims=True)) * weight
     return np.asarray(share / share.sum(axis=1, keepdims=True))
+
+
+def pick(weight: Floats, count: int) -> Integers:
+    """Points of the grid, as often as their weight says, (B, count): systematic sampling."""
+    total = np.cumsum(weight, axis=1)
+    even = (np.arange(count) + 0.5) / count
+    found = [np.searchsorted(row, even * row[-1]) for row in total]
+    return np.stack(found).clip(0, weight.shape[1] - 1)

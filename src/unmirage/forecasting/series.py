@@ -50,16 +50,13 @@ class Batch:
     worst: Floats  # (B,) worst value of the metric; 0 where it has none
     span: Floats  # (B,) best less worst, negative where low is good
     floor: Floats  # (B,) score of a guess, NaN = none
+    low: Floats  # (B,) smallest and largest possible score, may be infinite
+    high: Floats
 
     def take(self, rows: object) -> Batch:
         """Only some series."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "kind"}
         return Batch(self.kind, **{k: v[rows] for k, v in values.items()})
-
-    def rungs(self, keep: object) -> Batch:
-        """Only some rungs of each series."""
-        cut = {k: getattr(self, k)[:, keep] for k in ("x", "y", "n", "se")}
-        return Batch(self.kind, **cut, worst=self.worst, span=self.span, floor=self.floor)
 
 
 def form(curve: Curve) -> str:
@@ -85,6 +82,8 @@ def batch(curves: Sequence[Curve]) -> Batch:
         ends[:, 0],
         ends[:, 1],
         np.array([c.floor if np.isfinite(c.floor) else np.nan for c in curves]),
+        np.array([c.facts.low for c in curves]),
+        np.array([c.facts.high for c in curves]),
     )
 
 
@@ -130,6 +129,11 @@ def forward(link: str, b: Batch) -> tuple[Floats, Floats, Floats]:
 def backward(link: str, z: Floats, b: Batch) -> Floats:
     """The scores at z (B, ...); the smoothing of counts is undone."""
     shape = (len(b.y), *(1,) * (z.ndim - 1))
+    score = _raw(link, z, b, shape)
+    return np.clip(score, b.low.reshape(shape), b.high.reshape(shape))
+
+
+def _raw(link: str, z: Floats, b: Batch, shape: tuple[int, ...]) -> Floats:
     worst, span = b.worst.reshape(shape), b.span.reshape(shape)
     if link == "identity":
         return np.asarray(worst + span * z / 4.0)
