@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from unmirage.forecasting.laws import LAWS, Law, add_law
 from unmirage.forecasting.run import backtest, forecast
 from unmirage.forecasting.types import Backtest, Fan, Forecast, Forecasts
 
-__all__ = ["Backtest", "Fan", "Forecast", "Forecasts", "backtest", "forecast"]
+__all__ = [
+    "LAWS", "Backtest", "Fan", "Forecast", "Forecasts", "Law", "add_law", "backtest", "forecast",
+]  # fmt: skip
