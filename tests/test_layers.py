@@ -18,6 +18,7 @@ BELOW = {
     "simulate": {"errors", "registry", "types"},
     "curves": {"errors", "registry", "types", "records", "metrics"},
     "auditing": {"errors", "registry", "types", "records", "metrics", "curves"},
+    "forecasting": {"errors", "registry", "types", "records", "metrics", "curves"},
     "overview": {"errors", "registry", "types", "records", "metrics", "curves"},
     "report": {
         "errors",
@@ -28,6 +29,7 @@ BELOW = {
         "curves",
         "auditing",
         "overview",
+        "forecasting",
     },
     "calibration": {
         "errors",
@@ -122,6 +124,8 @@ def test_public_names():
         "UnmirageError",
         "__version__",
         "audit",
+        "backtest",
+        "forecast",
         "read",
         "write_report",
     ]

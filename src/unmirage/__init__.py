@@ -13,19 +13,32 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from unmirage.auditing.run import audit
     from unmirage.errors import UnmirageError
+    from unmirage.forecasting.run import backtest, forecast
     from unmirage.records.read import read
     from unmirage.report import write_report
     from unmirage.types import Audit, Records
 
     __version__: str
 
-__all__ = ["Audit", "Records", "UnmirageError", "__version__", "audit", "read", "write_report"]
+__all__ = [
+    "Audit",
+    "Records",
+    "UnmirageError",
+    "__version__",
+    "audit",
+    "backtest",
+    "forecast",
+    "read",
+    "write_report",
+]
 
 _HOME = {
     "Audit": "unmirage.types",
     "Records": "unmirage.types",
     "UnmirageError": "unmirage.errors",
     "audit": "unmirage.auditing.run",
+    "backtest": "unmirage.forecasting.run",
+    "forecast": "unmirage.forecasting.run",
     "read": "unmirage.records.read",
     "write_report": "unmirage.report",
 }

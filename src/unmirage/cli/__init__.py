@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unmirage.cli import calibration, lab, planning, reading
+from unmirage.cli import calibration, forecasting, lab, planning, reading
 from unmirage.cli.shared import (
     DEBUG,
     MODELS,
@@ -26,6 +26,7 @@ from unmirage.cli.shared import (
     SKIP_BAD,
     STRICT,
     Many,
+    chances,
     errors,
     input_files,
     make_console,
@@ -35,7 +36,6 @@ from unmirage.cli.shared import (
     say,
     split_commas,
 )
-from unmirage.errors import OptionError
 
 if TYPE_CHECKING:
     from unmirage.types import Audit, Records
@@ -54,6 +54,8 @@ app.command()(reading.read)
 app.add_typer(lab.app, name="lab")
 app.command()(calibration.calibrate)
 app.command()(planning.plan)
+app.command()(forecasting.forecast)
+app.command()(forecasting.backtest)
 
 
 def main() -> None:
@@ -189,7 +191,7 @@ def audit(
             "higher_is_better": list(higher_is_better or ()),
             "lower_is_better": list(lower_is_better or ()),
             "items": items,
-            "chance": _chances(chance),
+            "chance": chances(chance),
             "seed": seed,
             "draws": draws,
             "level": level,
@@ -316,18 +318,3 @@ def metrics(
         console = make_console()
         plain_signs = console.options.ascii_only
         console.print(metric_table(rows, width=console.width, plain=plain_signs))
-
-
-# ---------------------------------------------------------------- parsing
-
-
-def _chances(values: Many) -> dict[str, float]:
-    chances: dict[str, float] = {}
-    for value in values or ():
-        task, equals, number = value.rpartition("=")
-        try:
-            chances[task if equals else "*"] = float(number)
-        except ValueError:
-            mend = "--chance 0.25, or --chance TASK=0.25"
-            raise OptionError(f"--chance {value!r} holds no number", mend=mend) from None
-    return chances

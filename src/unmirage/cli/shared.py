@@ -61,6 +61,18 @@ def pairs(values: Many, option: str, *, split: bool = False) -> dict[str, str]:
     return pairs
 
 
+def chances(values: Many) -> dict[str, float]:
+    chances: dict[str, float] = {}
+    for value in values or ():
+        task, equals, number = value.rpartition("=")
+        try:
+            chances[task if equals else "*"] = float(number)
+        except ValueError:
+            mend = "--chance 0.25, or --chance TASK=0.25"
+            raise OptionError(f"--chance {value!r} holds no number", mend=mend) from None
+    return chances
+
+
 def refuse_inputs(targets: Sequence[Path | str | None], inputs: Sequence[str | Path]) -> None:
     """An output never replaces what it was made from."""
     read = {Path(path).resolve() for path in inputs}

@@ -8,17 +8,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from unmirage.curves.build import build
-from unmirage.curves.options import Options
 from unmirage.curves.uncertainty import stream
-from unmirage.errors import InputError, OptionError
 from unmirage.forecasting import scoring
 from unmirage.forecasting.baselines import BASELINES
 from unmirage.forecasting.engine import cut, predict
 from unmirage.forecasting.process import STRENGTH
 from unmirage.forecasting.series import form
-from unmirage.forecasting.types import LEVELS, Backtest, Forecast, Prediction
-from unmirage.types import Curve, Floats, Note, Records
+from unmirage.forecasting.types import LEVELS, Prediction
+from unmirage.types import Curve, Floats
 
 #: rungs a law is made from, at least
 LEAST = 3
@@ -59,12 +56,8 @@ def hold_out(
         places = [i for i, c in enumerate(curves) if len(c.scale) - held >= LEAST]
         trains = [cut(curves[i], -held) for i in places]
         at = [curves[i].x[-held:] for i in places]
-        found = predict(
-            trains, at, seed=seed, draws=draws, strength=strength, progress=progress
-        )
-        others = {
-            name: make(trains, at) for name, make in (BASELINES.items() if baselines else ())
-        }
+        found = predict(trains, at, seed=seed, draws=draws, strength=strength, progress=progress)
+        others = {name: make(trains, at) for name, make in (BASELINES.items() if baselines else ())}
         for k, i in enumerate(places):
             beside = {name: drawn[k] for name, drawn in others.items()}
             rows += _rows(curves[i], trains[k], held, found[k], beside, seed)

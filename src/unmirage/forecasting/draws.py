@@ -45,7 +45,9 @@ def observe(score: Floats, share: Floats, target: Batch, uniform: Floats) -> Flo
     u = (score - worst) / span
     inside = np.clip(u, 0.0, 1.0)
     counted = np.isfinite(n)
-    sd = np.where(counted, np.sqrt(inside * (1 - inside) / np.where(counted, n, 1.0)), se / np.abs(span))
+    sd = np.where(
+        counted, np.sqrt(inside * (1 - inside) / np.where(counted, n, 1.0)), se / np.abs(span)
+    )
     u = u + np.sqrt(share)[:, None] * sd * stats.norm.ppf(uniform)
     whole = np.round(np.clip(u, 0, 1) * n) / n
     u = np.where(counted, whole, np.clip(u, 0, 1) if target.kind in ("share", "chance") else u)

@@ -101,8 +101,7 @@ def _draw(data: Batch, found: process.Ahead, uniform: Floats) -> list[Prediction
     measured = make.observe(expected, share, target, uniform[2])
     widest, why = _widest(data, found), _why(found, expected, measured)
     links = [
-        {name: float((row == n).mean()) for n, name in enumerate(found.links)}
-        for row in found.kind
+        {name: float((row == n).mean()) for n, name in enumerate(found.links)} for row in found.kind
     ]
     return [
         Prediction(measured[b], expected[b], links[b], why[b], widest[b])

@@ -39,7 +39,13 @@ class Fit:
 
 
 def minimise(
-    law: Law, t: Floats, y: Floats, weight: Floats, start: Floats, *, slack: float = 0.0,
+    law: Law,
+    t: Floats,
+    y: Floats,
+    weight: Floats,
+    start: Floats,
+    *,
+    slack: float = 0.0,
     most: int = 60,
 ) -> tuple[Floats, Floats, NDArray[np.str_]]:
     """Minimise sum w (y - f)^2 from one start each: t, y, weight (N, M), start (N, P).
@@ -74,7 +80,9 @@ def minimise(
         live = live[~done[live]]
         if not len(live):
             break
-    edge = ((theta <= low + 1e-9 * (high - low)) | (theta >= high - 1e-9 * (high - low))).any(axis=1)
+    edge = ((theta <= low + 1e-9 * (high - low)) | (theta >= high - 1e-9 * (high - low))).any(
+        axis=1
+    )
     status = np.where(flat, DEGENERATE, np.where(edge, AT_BOUND, CONVERGED))
     return theta, cost, np.where(done, status, UNFINISHED)
 
@@ -111,7 +119,12 @@ def _step(
 
 
 def fit(
-    law: Law, t: Floats, y: Floats, variance: Floats, *, draws: int = 0,
+    law: Law,
+    t: Floats,
+    y: Floats,
+    variance: Floats,
+    *,
+    draws: int = 0,
     rng: np.random.Generator | None = None,
 ) -> Fit:
     """Fit a law to series t, y (B, M) with sampling variances (B, M), and draw from its errors.

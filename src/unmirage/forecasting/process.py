@@ -46,9 +46,7 @@ FADES = (0.0, 1.0)
 #: rungs from which on noise may be found to fade (along a training run)
 MANY = 12
 #: (H, 7): phi, m, beta, gamma, omega, tau, kappa of one link
-GRID = np.array(
-    [(f, *s, *r) for f, s, *r in product(FADES, SLOPES, BENDS, WALKS, NOISES, KAPPAS)]
-)
+GRID = np.array([(f, *s, *r) for f, s, *r in product(FADES, SLOPES, BENDS, WALKS, NOISES, KAPPAS)])
 #: how many series the flat prior counts as, beside the square root of those of the family
 STRENGTH = 20.0
 

@@ -30,4 +30,6 @@ def run(
 
 
 def refusal(curve: Curve, route: str) -> Refusal:
-    return Refusal(curve.key, "no_route", f"the route {route} does not lead to it", "--route process")
+    return Refusal(
+        curve.key, "no_route", f"the route {route} does not lead to it", "--route process"
+    )

@@ -17,7 +17,7 @@ from unmirage.forecasting import routes
 from unmirage.forecasting.backtest import LEAST, hold_out
 from unmirage.forecasting.engine import predict
 from unmirage.forecasting.types import LEVELS, Backtest, Fan, Forecast, Forecasts, Prediction
-from unmirage.types import SCALES, Curve, Floats, Note, Records, Refusal
+from unmirage.types import SCALES, Curve, Floats, Records, Refusal
 
 _Tell = Callable[[int, int], None] | None
 #: places of a fan between the first rung and the target
