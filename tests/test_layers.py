@@ -18,7 +18,7 @@ BELOW = {
     "simulate": {"errors", "registry", "types"},
     "curves": {"errors", "registry", "types", "records", "metrics"},
     "auditing": {"errors", "registry", "types", "records", "metrics", "curves"},
-    "forecasting": {"errors", "registry", "types", "records", "metrics", "curves"},
+    "forecasting": {"errors", "registry", "types", "records", "metrics", "curves", "auditing"},
     "overview": {"errors", "registry", "types", "records", "metrics", "curves"},
     "report": {
         "errors",
