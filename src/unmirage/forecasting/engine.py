@@ -82,15 +82,18 @@ def _priors(
 ) -> dict[tuple[str, str], process.Prior]:
     """The weights of the grid that the series of each family move together."""
     rows: dict[tuple[str, str], dict[str, list[Floats]]] = defaultdict(lambda: defaultdict(list))
+    spare: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for key, places in groups.items():
         for row, i in zip(like[key], places, strict=True):
             rows[_family(curves[i])][key[0]].append(row)
+            spare[_family(curves[i])][key[0]].append(key[1] - 2)
     found = {}
     for family, kinds in rows.items():
         stacked = {k: np.stack(v) for k, v in kinds.items()}
-        # tasks of one family are no independent witnesses: n of them count as root n
+        # a series tells of noise and bends by the rungs that level and slope leave over; tasks of
+        # one family are no independent witnesses: n of them count as root n
         share = sum(map(len, stacked.values())) ** -0.5
-        count = {k: np.full(len(v), share) for k, v in stacked.items()}
+        count = {k: share * np.array(v, float) for k, v in spare[family].items()}
         found[family] = process.learn(stacked, count, process.flat(), strength)
     return found
 

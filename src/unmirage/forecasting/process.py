@@ -47,7 +47,7 @@ FADES = (0.0, 1.0)
 MANY = 12
 #: (H, 7): phi, m, beta, gamma, omega, tau, kappa of one link
 GRID = np.array([(f, *s, *r) for f, s, *r in product(FADES, SLOPES, BENDS, WALKS, NOISES, KAPPAS)])
-#: how many series the flat prior counts as, beside the square root of those of the family
+#: how many spare rungs the flat prior counts as
 STRENGTH = 20.0
 
 
