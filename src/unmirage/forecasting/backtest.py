@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,3 +105,19 @@ def _rows(
         }
         for t in range(held)
     ]
+
+
+def add_scores(
+    rows: pl.DataFrame,
+    curves: Sequence[Curve],
+    methods: Mapping[str, Callable[[Sequence[Curve], Sequence[Floats]], list[Floats]]],
+) -> pl.DataFrame:
+    """The CRPS of more methods beside the rows that :func:`hold_out` made of the same curves."""
+    found: dict[str, list[float]] = {name: [] for name in methods}
+    for held in rows["held_out"].unique(maintain_order=True).to_list():
+        use = [c for c in curves if len(c.scale) - held >= LEAST]
+        trains, at = [cut(c, -held) for c in use], [c.x[-held:] for c in use]
+        for name, method in methods.items():
+            for c, drawn in zip(use, method(trains, at), strict=True):
+                found[name] += (scoring.crps(drawn, c.score[-held:]) / unit(c)).tolist()
+    return rows.with_columns(**{f"crps_{k}": pl.Series(v) for k, v in found.items()})

@@ -41,7 +41,7 @@ SLOPES = ((0.0, 0.0), (0.0, 0.1), (0.1, 0.1), (0.0, 0.4), (0.4, 0.3), (1.0, 0.6)
 BENDS = (0.0, 0.2)
 WALKS = (0.0, 0.05, 0.2, 0.6)
 NOISES = (0.003, 0.02, 0.06, 0.2, 0.5)
-KAPPAS = (0.1, 1.0)
+KAPPAS = (0.1, 0.4, 1.0)
 FADES = (0.0, 1.0)
 #: rungs from which on noise may be found to fade (along a training run)
 MANY = 12
