@@ -51,8 +51,6 @@ with warnings.catch_warnings():
 theirs = few / (time.process_time() - begin)
 cost_slow = (weight[:few] * (y[:few] - law.formula(np.array(slow), t)) ** 2).sum(axis=1)
 close = np.nanmean(cost[:few] <= cost_slow * (1 + 1e-4) + 1e-9)
-print(
-    f"ours {ours:,.0f} fits/s, scipy curve_fit with bounds {theirs:,.0f} fits/s: {ours / theirs:.0f} x"
-)
+print(f"ours {ours:,.0f}, scipy curve_fit {theirs:,.0f} fits/s: {ours / theirs:.0f} times")
 print(f"as good as scipy's or better: {close:.1%}; scipy failed: {failed} of {few}")
 print("status:", dict(Counter(status.tolist())), f"offset at 0: {(theta[:, 0] < 1e-6).mean():.1%}")

@@ -1,7 +1,7 @@
 """Forecasts to beat that are too slow to stand beside every backtest.
 
-Each takes training curves and targets (log10 scale) and gives draws (T, R) of the measured score for
-each curve. Where a fit fails, or has too few rungs, the last value stands in.
+Each takes training curves and targets (log10 scale) and gives draws (T, R) of the measured score
+for each curve. Where a fit fails, or has too few rungs, the last value stands in.
 """
 
 import warnings
@@ -58,7 +58,10 @@ def _fit(law, t, e, v, ahead):
         raise ValueError
     size = 1e-5 * np.maximum(np.abs(theta), 1e-3)
     slopes = np.stack(
-        [(f(ahead, *(theta + s)) - f(ahead, *theta)) / d for s, d in zip(np.diag(size), size, strict=True)]
+        [
+            (f(ahead, *(theta + s)) - f(ahead, *theta)) / d
+            for s, d in zip(np.diag(size), size, strict=True)
+        ]
     )
     spare = max(len(t) - len(theta), 1)
     variance = np.einsum("pt,pq,qt->t", slopes, cover, slopes) + cost / spare

@@ -1,6 +1,6 @@
 """The rolling-origin backtest on real families, with every baseline run side by side.
 
-    python benchmarks/forecast_skill.py [--every K] [--source NAME ...] [--quick] [--out rows.parquet]
+    python benchmarks/forecast_skill.py [--every K] [--source NAME ...] [--quick] [--out FILE]
 
 Every series of ../shared/data with 6 rungs or more; the largest 1, 2 and 3 rungs are held out.
 Printed: coverage and mean CRPS, pooled, by source and by half of the families.
@@ -16,7 +16,6 @@ import polars as pl
 sys.path.insert(0, str(Path(__file__).parent))
 from forecast_baselines import SLOW
 from forecast_series import SOURCES, group, halves, series
-
 from unmirage.forecasting.backtest import add_scores, hold_out
 from unmirage.forecasting.types import LEVELS
 

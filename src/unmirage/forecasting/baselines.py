@@ -2,8 +2,8 @@
 
 * ``last_value``: the last score; its error is that of two samplings.
 * ``random_walk``: the last score; its error is that of the steps so far, per root of a decade.
-* ``logit_line``: least squares, a straight line in the logit (losses: the logarithm; other scores as
-  they are) against log scale, with its own normal covariance and residual variance.
+* ``logit_line``: least squares, a straight line in the logit (losses: the logarithm; other
+  scores as they are) against log scale, with its own normal covariance and residual variance.
 
 The slow ones (scipy's curve_fit and others) are run beside them in ``benchmarks/``.
 """

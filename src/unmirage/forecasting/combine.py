@@ -54,7 +54,7 @@ def pool_weights(draws: Floats, seen: Floats, strength: float = _STRENGTH) -> Fl
         weight = weight * np.exp(-0.5 * (slope - slope.min()))
         weight /= weight.sum()
     n = np.sqrt(len(seen))
-    return (n * weight + np.sqrt(strength) / k) / (n + np.sqrt(strength))
+    return np.asarray((n * weight + np.sqrt(strength) / k) / (n + np.sqrt(strength)))
 
 
 def combined(

@@ -1,13 +1,14 @@
 """The metric route and two steps: forecast the smooth quantity, push it through the metric.
 
-Step 1 forecasts the companion c (a probability, log-probability or loss of the same outputs). Step 2
-is a regression over the rungs, on the link of the metric,
+Step 1 forecasts the companion c (a probability, log-probability or loss of the same outputs). Step
+2 is a regression over the rungs, on the logit of the metric,
 
     z_i = a + b h(c_i) + e_i,   b ~ N(m, s^2),   e ~ N(0, v_i + tau^2),
 
-with h the logarithm of a loss, the logit of a share, else c itself, m and s^2 the mean and spread of the slopes of the other tasks of the family under the same two
-metrics: a task at chance does not tell its own slope, the others do (empirical Bayes). The draws of
-step 1 go through draws of step 2, so the errors of both are in the interval.
+with h the logarithm of a loss, the logit of a share, else c itself, and m and s^2 the mean and
+spread of the slopes of the other tasks of the family under the same two metrics: a task at chance
+does not tell its own slope, the others do (empirical Bayes). The draws of step 1 go through draws of
+step 2, so the errors of both are in the interval.
 """
 
 from __future__ import annotations
@@ -30,7 +31,11 @@ from unmirage.types import Curve, Floats
 
 #: companions that are a loss, for two steps
 LOSSES = ("cross_entropy", "bits_per_byte", "log_likelihood", "logprob_correct", "logprob_choice")
-_LINK = {"chance": "chance", "share": "logit"}
+#: probabilities among the choices, straightest first
+AMONG = ("prob_correct_norm", "prob_choice_norm")
+_LINK = {"chance": "logit", "share": "logit"}
+#: tasks differ in slope by at least this share of the mean slope
+LEAST_SPREAD = 0.2
 #: variance of z that no regression of so few rungs goes below
 _LEAST = 1e-4
 
@@ -59,7 +64,7 @@ def run(
     pairs: dict[int, _Pair] = {}
     for i, c in enumerate(curves):
         beside = near[c.key.family, c.key.task, c.key.settings]
-        other = _loss(c, beside) if route == "two_step" else companion(c, beside)
+        other = _loss(c, beside) if route == "two_step" else _smooth(c, beside)
         if other is not None and form(c) in _LINK:
             pairs[i] = _pair(c, other)
     mine = [i for i in asked if i in pairs]
@@ -92,6 +97,17 @@ def _loss(curve: Curve, beside: Sequence[Curve]) -> Curve | None:
         ),
         None,
     )
+
+
+def _smooth(curve: Curve, beside: Sequence[Curve]) -> Curve | None:
+    """The companion of a choice is its probability among the choices where there is one."""
+    if curve.key.metric in AMONG or curve.facts.name in AMONG:
+        return None
+    for name in AMONG:
+        for o in beside:
+            if name in (o.key.metric, o.facts.name) and o.models == curve.models:
+                return o
+    return companion(curve, beside)
 
 
 def _pair(curve: Curve, other: Curve) -> _Pair:
@@ -132,7 +148,7 @@ def _slopes(pairs: dict[int, _Pair], place: int) -> tuple[float, float]:
         return 0.0, np.inf
     slopes, own = np.array(found), 1 / np.array(weight)
     # moment estimate of the spread beyond their own errors (DerSimonian and Laird 1986)
-    spread = max(float(slopes.var(ddof=1) - own.mean()), (0.2 * float(slopes.mean())) ** 2)
+    spread = max(float(slopes.var(ddof=1) - own.mean()), (LEAST_SPREAD * float(slopes.mean())) ** 2)
     share = 1 / (own + spread)
     return float((share * slopes).sum() / share.sum()), float(np.sqrt(spread))
 

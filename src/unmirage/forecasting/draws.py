@@ -52,4 +52,4 @@ def observe(score: Floats, share: Floats, target: Batch, uniform: Floats) -> Flo
     whole = np.round(np.clip(u, 0, 1) * n) / n
     u = np.where(counted, whole, np.clip(u, 0, 1) if target.kind in ("share", "chance") else u)
     low, high = target.low[:, None, None], target.high[:, None, None]
-    return np.clip(worst + span * u, low, high)
+    return np.asarray(np.clip(worst + span * u, low, high))

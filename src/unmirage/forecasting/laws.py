@@ -92,7 +92,7 @@ def _saturating(theta: Floats, t: Floats) -> Floats:
 
 def _logistic(theta: Floats, t: Floats) -> Floats:
     low, rise, m, w = _parts(theta)
-    return 1 - low - rise * special.expit((t - m) / w)
+    return np.asarray(1 - low - rise * special.expit((t - m) / w))
 
 
 def _broken(theta: Floats, t: Floats) -> Floats:
@@ -122,7 +122,7 @@ def _log_pass(theta: Floats, t: Floats) -> Floats:
 
 def _logit_line(theta: Floats, t: Floats) -> Floats:
     a, b = _parts(theta)
-    return special.expit(a - b * t)
+    return np.asarray(special.expit(a - b * t))
 
 
 def _spread(t: Floats, e: Floats) -> tuple[float, float, float]:

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from unmirage.errors import OptionError
 from unmirage.forecasting import companions, single
 from unmirage.forecasting.combine import combined

@@ -60,7 +60,10 @@ def forecast(
         name of a law.
     fan
         also keep the bands between the first rung and the target, to be drawn.
-    family, task, metric, where, by, ignore, checkpoint, higher_is_better, lower_is_better, items, chance
+    family, task, metric, where, by, ignore, checkpoint
+        which rows, and
+    higher_is_better, lower_is_better, items, chance
+        what a table does not say,
         as for :func:`unmirage.audit`.
     seed, draws
         the same input and seed give the same forecast.

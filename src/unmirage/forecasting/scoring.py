@@ -13,8 +13,8 @@ from unmirage.types import Floats
 def crps(draws: Floats, seen: Floats) -> Floats:
     """Continuous ranked probability score of draws (N, R) against what was seen (N,), (N,).
 
-    integral (F(y) - [y >= seen])^2 dy = E|Y - seen| - E|Y - Y'| / 2, in the unit of the score (Gneiting
-    and Raftery 2007, doi:10.1198/016214506000001437, Eq. 21). Smaller is better.
+    integral (F(y) - [y >= seen])^2 dy = E|Y - seen| - E|Y - Y'| / 2, in the unit of the score
+    (Gneiting and Raftery 2007, doi:10.1198/016214506000001437, Eq. 21). Smaller is better.
 
     >>> crps(np.array([[0.0, 1.0]]), np.array([0.0])).tolist()
     [0.25]

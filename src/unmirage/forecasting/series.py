@@ -5,8 +5,9 @@ noise is nearly normal. Up is good on every link:
 
 * ``logit``     z = log(u / (1 - u)), u = (y - worst) / (best - worst)
 * ``loglog``    z = -log(-log u)
-* ``chance``    z = asinh(o / (2 w)), o = v / (1 - v), v = (y - chance) / (best - chance): the logit of
-                v well above w = 0.05, straight about chance, which a model may miss from below
+* ``chance``    z = asinh(o / (2 w)), o = v / (1 - v), v = (y - chance) / (best - chance): the
+                logit of v well above w = 0.05, straight about chance, which a model may miss from
+                below
 * ``identity``  z = 4 y / span, the slope of a logit half-way up; span: the range of the metric,
   else the size of the largest training score
 * ``log``       z = -log |y|, for losses

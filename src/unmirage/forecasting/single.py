@@ -28,7 +28,11 @@ def to_error(curve: Curve) -> tuple[Floats, Floats, float, float]:
 
 
 def predict(
-    law: Law, curves: Sequence[Curve], at: Floats | Sequence[Floats], *, seed: int = 0,
+    law: Law,
+    curves: Sequence[Curve],
+    at: Floats | Sequence[Floats],
+    *,
+    seed: int = 0,
     draws: int = 200,
 ) -> list[Prediction | None]:
     """One prediction a curve at ``at``: (T,) for all, or one for each; None where it cannot be.

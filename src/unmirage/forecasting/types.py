@@ -100,10 +100,10 @@ class Forecasts:
 class Backtest:
     """Held-out scores against what was forecast from the smaller rungs; one row each.
 
-    rows: family, task, metric, settings, form, held_out (rungs held out), ahead (1 = the first of
-    them), train (rungs), scale, distance, reach, observed, stderr, unit (1 for shares, else the range
-    of the series), moves (beyond 3 standard errors), pit, median, low_50 ... high_95, crps (in units),
-    and crps_<baseline>.
+    rows: family, task, metric, settings, form, held_out (rungs held out), ahead (1 = the first
+    of them), train (rungs), scale, distance, reach, observed, stderr, unit (1 for shares, else the
+    range of the series), moves (beyond 3 standard errors), pit, median, low_50 ... high_95, crps
+    (in units), and crps_<baseline>.
     """
 
     rows: pl.DataFrame

@@ -15,6 +15,13 @@ _INK, _DIM, _FAN, _RULE = "#1c2430", "#5b6675", "#0072b2", "#77808c"
 _WIDTH, _HEIGHT = 420, 250
 
 
+def _data(rows: list[dict[str, Any]]) -> Any:
+    import altair as alt
+
+    make: Any = alt.Data
+    return make(values=rows)
+
+
 def fan(f: Forecast, whole: Curve | None = None) -> Any:
     """The data, the bands (50, 80, 95 %), the floor and the resolution limit.
 
@@ -84,11 +91,12 @@ def _range(f: Forecast, seen: Curve) -> tuple[float, float]:
     if f.fan is not None:
         low, high = f.fan.bands[0.95]
         values += [*low.tolist(), *high.tolist()]
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    if np.isfinite(seen.floor) and low - (high - low) < seen.floor < high + (high - low):
-        low, high = min(low, seen.floor), max(high, seen.floor)
-    room = 0.06 * (high - low or 1.0)
-    return low - room, high + room
+    lowest, highest = float(np.nanmin(values)), float(np.nanmax(values))
+    span = highest - lowest
+    if lowest - span < seen.floor < highest + span:  # never for a floor that is NaN
+        lowest, highest = min(lowest, seen.floor), max(highest, seen.floor)
+    room = 0.06 * (highest - lowest or 1.0)
+    return lowest - room, highest + room
 
 
 def _bands(alt: Any, f: Forecast, up: axes.Range, x: Any, y: Any) -> list[Any]:
@@ -141,30 +149,23 @@ def _rules(alt: Any, seen: Curve, up: axes.Range) -> list[Any]:
     if not np.isfinite(seen.floor):
         return []
     above = seen.facts.low if seen.facts.higher_is_better else seen.facts.high
-    rules = [("chance" if seen.floor != above else "floor", seen.floor)]
+    rules = [("chance" if seen.floor != above else "floor", float(seen.floor))]
     n = seen.count[np.isfinite(seen.count)]
     if len(n) and seen.facts.high == 1.0:
         error = np.sqrt(max(seen.floor * (1 - seen.floor), 1 / n.min()) / n.min())
         limit = 1 / n.min() if seen.floor == 0 else seen.floor + 1.64 * error
-        rules.append((f"seen from here on with {n.min():,.0f} items", float(limit)))
-    rows = [{"score": float(v), "text": t} for t, v in rules if up[0] <= v <= up[1]]
+        rules.append((f"{n.min():,.0f} items show scores from {limit:.2g} on", float(limit)))
+    near = 0.09 * (up[1] - up[0])
+    if len(rules) == 2 and abs(rules[1][1] - rules[0][1]) < near:  # no room for two lines of words
+        said = f"{rules[0][0]}; {rules[1][0]}"
+        rules = [(said, rules[0][1]), ("", rules[1][1])]
+    rows = [{"score": v, "text": t} for t, v in rules if up[0] <= v <= up[1]]
     base = alt.Chart(alt.Data(values=rows))
-    label = {"align": "left", "baseline": "bottom", "dx": 3, "dy": -2, "fontSize": 10}
-    if len(rows) == 2 and rows[1]["score"] - rows[0]["score"] < 0.09 * (up[1] - up[0]):
-        base = alt.Chart(alt.Data(values=rows[:1]))
-        second = alt.Chart(alt.Data(values=rows[1:]))
-        lines = [
-            c.mark_rule(color=_RULE, strokeDash=[5, 4]).encode(y="score:Q") for c in (base, second)
-        ]
-        rows[0]["text"] = f"{rows[0]['text']}; {rows[1]['text']}"
-        put = second.transform_calculate(text=f"'{rows[0]['text']}'")
-        words_ = put.mark_text(color=_DIM, **label).encode(
-            y="score:Q", x=alt.value(0), text="text:N"
-        )
-        return [*lines, words_]
+    label = {"align": "right", "baseline": "bottom", "dx": -3, "dy": -2, "fontSize": 10}
+    at = {"y": "score:Q", "x": alt.value(_WIDTH), "text": "text:N"}
     return [
         base.mark_rule(color=_RULE, strokeDash=[5, 4]).encode(y="score:Q"),
-        base.mark_text(color=_DIM, **label).encode(y="score:Q", x=alt.value(0), text="text:N"),
+        base.mark_text(color=_DIM, **label).encode(**at),
     ]
 
 
@@ -202,15 +203,13 @@ def reliability(made: Backtest) -> Any:
                 {"nominal": float(a), "actual": float(b), "series": name}
                 for a, b in zip(levels, share, strict=True)
             ]
-    straight = alt.Chart(alt.Data(values=[{"a": 0.0}, {"a": 1.0}])).mark_line(
-        color=_RULE, strokeDash=[5, 4]
-    )
+    straight = alt.Chart(_data([{"a": 0.0}, {"a": 1.0}])).mark_line(color=_RULE, strokeDash=[5, 4])
     colour = alt.Color(
         "series:N",
         scale=alt.Scale(domain=["all", "series that move"], range=[_FAN, "#d55e00"]),
         legend=alt.Legend(title=None, orient="bottom"),
     )
-    line = alt.Chart(alt.Data(values=rows)).mark_line(strokeWidth=2)
+    line = alt.Chart(_data(rows)).mark_line(strokeWidth=2)
     drawn = alt.layer(
         straight.encode(x=alt.X("a:Q", title="nominal"), y=alt.Y("a:Q", title="actual")),
         line.encode(x="nominal:Q", y="actual:Q", color=colour),

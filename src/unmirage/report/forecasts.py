@@ -32,7 +32,7 @@ _SAMPLING = "sampling of items"
 
 
 def view(made: Forecasts) -> View:
-    """Everything as dicts, lists, strings, numbers and None; the same input gives the same bytes."""
+    """Everything as dicts, lists, strings, numbers and None; same input, same bytes."""
     return {
         "schema": SCHEMA,
         "settings": plain(made.settings),
@@ -126,39 +126,21 @@ def why(f: Forecast) -> str:
 
 def to_text(made: Forecasts, every: bool = False, most: int = 40) -> Iterable[Any]:
     """What the terminal shows, piece by piece."""
-    from rich.table import Table
+    from rich.text import Text
 
     shown = made.forecasts if every else made.forecasts[:most]
     first = shown[0]
     scale = first.curve.scale_name
     sampled = "with the sampling error of as many items as the rungs have"
-    yield f"{len(made.forecasts):,} forecasts; predictive intervals of the measured score, {sampled}"
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for name in (
-        "family / task / metric",
-        "at",
-        "decades",
-        "last",
-        "median",
-        "50 %",
-        "80 %",
-        "95 %",
-    ):
-        table.add_column(name, justify="left" if "task" in name else "right", overflow="fold")
-    table.add_column("why so wide", overflow="fold")
+    yield f"{len(made.forecasts):,} forecasts; predictive intervals of the score, {sampled}"
+    before = None
     for f in shown:
-        bands = [text.interval(list(f.interval(v))) if f.known else "" for v in (0.5, 0.8)]
-        table.add_row(
-            text.visible(f.key.label(), 100),
-            text.scale(f.at, scale),
-            f"{f.distance:+.2f}",
-            text.number(float(f.curve.score[-1])),
-            text.number(f.median) if f.known else "not known",
-            *bands,
-            text.interval(list(f.interval(0.95))),
-            text.visible(why(f)),
-        )
-    yield table
+        place = f"{f.key.family} / {f.key.task}"
+        if place != before:
+            yield Text(f"\n{text.visible(place, 120)}", style="bold")
+            before = place
+        yield Text("\n".join(_lines(f, scale)))
+    yield ""
     if len(shown) < len(made.forecasts):
         yield f"{len(made.forecasts) - len(shown):,} more: --all shows every one, --csv writes all"
     if made.refused:
@@ -167,6 +149,23 @@ def to_text(made: Forecasts, every: bool = False, most: int = 40) -> Iterable[An
         f"decades: beyond the largest rung; farther than {FARTHEST:g} times the range of the rungs "
         "the answer is: not known"
     )
+
+
+def _lines(f: Forecast, scale: str) -> list[str]:
+    """One forecast in two or three lines."""
+    held = ", ".join(f"{k}={v}" for k, v in f.key.settings)
+    name = f"{text.visible(f.key.metric, 40)}{f' [{text.visible(held, 60)}]' if held else ''}"
+    at = f"at {text.scale(f.at, scale)} ({f.distance:+.2g} decades), now {text.number(_last(f))}"
+    wide = text.interval(list(f.interval(0.95)))
+    if not f.known:
+        return [f"  {name} {at}", f"    not known; 95 %: {wide}", f"    why: {why(f)}"]
+    half, most = (text.interval(list(f.interval(v))) for v in (0.5, 0.8))
+    said = f"    {text.number(f.median)}   50 %: {half}   80 %: {most}   95 %: {wide}"
+    return [f"  {name} {at}", said, f"    why so wide: {why(f)}"]
+
+
+def _last(f: Forecast) -> float:
+    return float(f.curve.score[-1])
 
 
 def _reasons(made: Forecasts | Backtest) -> str:
@@ -182,13 +181,18 @@ def _reasons(made: Forecasts | Backtest) -> str:
 def coverage(rows: pl.DataFrame) -> dict[str, float]:
     """Level -> share of held-out scores inside, in per cent; a tie counts by its share."""
     inside = (rows["pit"] - 0.5).abs()
-    return {f"{level:g}": 100.0 * float((inside <= level / 2).mean() or 0.0) for level in LEVELS}
+    return {
+        f"{level:g}": 100.0 * float((inside <= level / 2).to_numpy().mean()) for level in LEVELS
+    }
 
 
 def skill(rows: pl.DataFrame) -> dict[str, float]:
     """Mean CRPS of the forecast and of each baseline."""
     names = [c for c in rows.columns if c.startswith("crps")]
-    return {c.removeprefix("crps").strip("_") or "forecast": float(rows[c].mean()) for c in names}  # type: ignore[arg-type]
+    return {
+        c.removeprefix("crps").strip("_") or "forecast": float(rows[c].to_numpy().mean())
+        for c in names
+    }
 
 
 def groups(made: Backtest, by: str = "task", most: int = 30) -> list[tuple[str, pl.DataFrame]]:
@@ -244,7 +248,7 @@ def backtest_text(made: Backtest, by: str = "task") -> Iterable[Any]:
         table.add_row(*line)
     yield table
     yield (
-        "in 50 %: share of the held-out scores inside the 50 % interval (a tie counts by its share); "
+        "in 50 %: held-out scores inside the 50 % interval (a tie counts by its share); "
         "CRPS: smaller is better, shares in points of 1, other metrics in ranges of their series; "
         "skill: CRPS less than that of the best baseline"
     )
