@@ -3,7 +3,7 @@
     python benchmarks/forecast_simulated.py [FAMILIES]
 
 The cells are those of ``unmirage calibrate --quick`` that ask for smooth truth; the largest rung of
-each family is held out and forecast from the others. A family is one series here: nothing is shared.
+each family is held out and forecast from the others. A family is one series: nothing is shared.
 """
 
 import sys

@@ -7,8 +7,8 @@ Step 1 forecasts the companion c (a probability, log-probability or loss of the 
 
 with h the logarithm of a loss, the logit of a share, else c itself, and m and s^2 the mean and
 spread of the slopes of the other tasks of the family under the same two metrics: a task at chance
-does not tell its own slope, the others do (empirical Bayes). The draws of step 1 go through draws of
-step 2, so the errors of both are in the interval.
+does not tell its own slope, the others do (empirical Bayes). The draws of step 1 go through draws
+of step 2, so the errors of both are in the interval.
 """
 
 from __future__ import annotations

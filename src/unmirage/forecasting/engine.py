@@ -54,12 +54,11 @@ def predict(
         like[key] = process.log_likelihood(data[key])
         if progress:
             progress(len(places))
-    priors = _priors(curves, groups, like, strength)
+    weights = _weights(curves, groups, like, strength)
     uniform = make.points(draws, seed)
     made: dict[int, Prediction] = {}
     for key, places in groups.items():
-        prior = np.stack([priors[_family(curves[i])].weight(key[0]) for i in places])
-        weight = process.responsibilities(like[key], prior)
+        weight = weights.pop(key)
         for start in range(0, len(places), CHUNK):
             part = slice(start, start + CHUNK)
             mine = places[part]
@@ -74,28 +73,38 @@ def _family(curve: Curve) -> tuple[str, str]:
     return curve.key.family, curve.scale_name
 
 
-def _priors(
+def _weights(
     curves: Sequence[Curve],
     groups: _Groups,
     like: dict[tuple[str, int, int], Floats],
     strength: float,
-) -> dict[tuple[str, str], process.Prior]:
-    """The weights of the grid that the series of each family move together."""
-    rows: dict[tuple[str, str], dict[str, list[Floats]]] = defaultdict(lambda: defaultdict(list))
-    spare: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+) -> dict[tuple[str, int, int], Floats]:
+    """Weights of the grid for every series, by group: what the others of its family say, and itself.
+
+    A series tells of noise and bends by the rungs that level and slope leave over; tasks of one
+    family are no independent witnesses: n of them count as root n.
+    """
+    rows: dict[tuple[str, str], list[tuple[tuple[str, int, int], int]]] = defaultdict(list)
+    made = {}
     for key, places in groups.items():
-        for row, i in zip(like[key], places, strict=True):
-            rows[_family(curves[i])][key[0]].append(row)
-            spare[_family(curves[i])][key[0]].append(key[1] - 2)
-    found = {}
-    for family, kinds in rows.items():
-        stacked = {k: np.stack(v) for k, v in kinds.items()}
-        # a series tells of noise and bends by the rungs that level and slope leave over; tasks of
-        # one family are no independent witnesses: n of them count as root n
-        share = sum(map(len, stacked.values())) ** -0.5
-        count = {k: share * np.array(v, float) for k, v in spare[family].items()}
-        found[family] = process.learn(stacked, count, process.flat(), strength)
-    return found
+        made[key] = np.empty_like(like[key])
+        for row, i in enumerate(places):
+            rows[_family(curves[i])].append((key, row))
+    for members in rows.values():
+        share = len(members) ** -0.5
+        kinds: dict[str, list[tuple[tuple[str, int, int], int]]] = defaultdict(list)
+        for key, row in members:
+            kinds[key[0]].append((key, row))
+        stacked = {k: np.stack([like[key][row] for key, row in v]) for k, v in kinds.items()}
+        count = {k: share * np.array([key[1] - 2.0 for key, _ in v]) for k, v in kinds.items()}
+        prior = process.learn(stacked, count, process.flat(strength))
+        for kind, where in kinds.items():
+            own = process.responsibilities(stacked[kind], prior.weight(kind))
+            others = prior.weight(kind, own * count[kind][:, None])
+            final = process.responsibilities(stacked[kind], others)
+            for (key, row), one in zip(where, final, strict=True):
+                made[key][row] = one
+    return made
 
 
 def _draw(data: Batch, found: process.Ahead, uniform: Floats) -> list[Prediction]:

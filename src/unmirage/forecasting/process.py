@@ -8,10 +8,10 @@ With t the decades of scale beyond the last rung seen, a series is
 w a random walk of omega per square root of a decade, e noise between rungs of sd tau (also of the
 rung to be forecast) and s sampling error of variance kappa v_i: models that answer the same items
 share part of their luck, so kappa may be below 1. The noise of earlier rungs is 10^(phi |t| / 2)
-times as large, which matters along a training run. Given all these numbers h everything is normal
-and in closed form (Rasmussen and Williams 2006, Eqs. 2.23 to 2.25, 2.30). h lies on a grid whose
-weights start flat. The series of a family move them together (the nonparametric estimate of a mixing
-distribution, Laird 1978, by EM, held back by the flat prior), then each series by its own
+times as large, which matters along a training run. Given all these numbers h everything is
+normal and in closed form (Rasmussen and Williams 2006, Eqs. 2.23 to 2.25, 2.30). h lies on a grid whose
+weights start flat. The other series of a family move them together (the nonparametric estimate of
+a mixing distribution, Laird 1978, by EM, held back by the flat prior), then each series by its own
 likelihood: nothing is chosen, all is averaged. Links are compared by the likelihood of the scores
 themselves (with log |dz/dy|).
 
@@ -37,8 +37,8 @@ LEVEL_SD = 10.0
 #: above any squared distance of a series from its law
 HUGE = 1e15
 #: (mean, sd) of the slope at the last rung, link units a decade
-SLOPES = ((0.0, 0.0), (0.0, 0.1), (0.1, 0.1), (0.0, 0.4), (0.4, 0.3), (1.0, 0.6))
-BENDS = (0.0, 0.2)
+SLOPES = ((0.0, 0.0), (0.0, 0.1), (0.0, 0.4), (0.4, 0.3), (1.0, 0.6), (0.0, 1.5), (0.0, 5.0))
+BENDS = (0.0, 0.2, 1.0)
 WALKS = (0.0, 0.05, 0.2, 0.6)
 NOISES = (0.003, 0.02, 0.06, 0.2, 0.5)
 KAPPAS = (0.1, 0.4, 1.0)
@@ -143,52 +143,50 @@ class Ahead:
 
 @dataclass(frozen=True, eq=False)
 class Prior:
-    """Weights of the grid: of the links of a kind, and of the points of a link."""
+    """Weights of the grid: of the links of a kind, and of the points of a link; not normalised."""
 
     link: Mapping[str, Floats]  # kind -> (links,)
     point: Mapping[str, Floats]  # link -> (len(GRID),)
 
-    def weight(self, kind: str) -> Floats:
-        """(H,) of a kind."""
-        parts = zip(self.link[kind], LINKS[kind], strict=True)
-        return np.concatenate([share * self.point[name] for share, name in parts])
+    def weight(self, kind: str, own: Floats | None = None) -> Floats:
+        """(H,) of a kind; or (B, H) without what each of B series gave to it, ``own`` (B, H)."""
+        links, names = self.link[kind], LINKS[kind]
+        points = np.stack([self.point[name] for name in names])
+        if own is not None:
+            mine = own.reshape(len(own), len(names), -1)
+            links = np.maximum(links - mine.sum(axis=2), 0.0)
+            points = np.maximum(points - mine, 0.0)
+        links = links / links.sum(axis=-1, keepdims=True)
+        points = points / points.sum(axis=-1, keepdims=True)
+        made = links[..., None] * points
+        return made.reshape(*made.shape[:-2], -1)
 
 
-def flat() -> Prior:
-    """All points alike."""
+def flat(strength: float = 1.0) -> Prior:
+    """All points alike; together they count as ``strength`` spare rungs for each link."""
     return Prior(
-        {k: np.full(len(v), 1 / len(v)) for k, v in LINKS.items()},
-        {name: np.full(len(GRID), 1 / len(GRID)) for v in LINKS.values() for name in v},
+        {k: np.full(len(v), strength / len(v)) for k, v in LINKS.items()},
+        {n: np.full(len(GRID), strength / len(GRID)) for v in LINKS.values() for n in v},
     )
 
 
 def learn(
-    like: Mapping[str, Floats],
-    count: Mapping[str, Floats],
-    start: Prior,
-    strength: float,
-    steps: int = 60,
+    like: Mapping[str, Floats], count: Mapping[str, Floats], start: Prior, steps: int = 60
 ) -> Prior:
     """The prior by EM on series of all kinds, log likelihoods (B, H) by kind.
 
-    ``count`` (B,): how many series each counts as. ``strength``: how many the ``start``
-    counts as, for each link (a Dirichlet prior).
+    ``count`` (B,): how much each series counts; ``start`` is a Dirichlet prior.
     """
-    scaled = {k: np.exp(v - v.max(axis=1, keepdims=True)) for k, v in like.items()}
     found = start
     for _ in range(steps):
-        links, points = {}, {name: strength * p for name, p in start.point.items()}
-        for kind, usual in start.link.items():
-            links[kind] = strength * usual
-            if kind not in scaled:
-                continue
-            share = scaled[kind] * found.weight(kind)
-            share *= (count[kind] / share.sum(axis=1))[:, None]
-            total = share.sum(axis=0).reshape(len(usual), -1)
+        links, points = dict(start.link), dict(start.point)
+        for kind, values in like.items():
+            share = responsibilities(values, found.weight(kind)) * count[kind][:, None]
+            total = share.sum(axis=0).reshape(len(LINKS[kind]), -1)
             links[kind] = links[kind] + total.sum(axis=1)
             for name, part in zip(LINKS[kind], total, strict=True):
                 points[name] = points[name] + part
-        found = Prior(*({k: v / v.sum() for k, v in made.items()} for made in (links, points)))
+        found = Prior(links, points)
     return found
 
 
