@@ -19,7 +19,8 @@ PARTS = 256
 #: series drawn at once
 CHUNK = 500
 _Progress = Callable[[int], None]
-_Groups = dict[tuple[str, int, int], list[int]]
+_Group = tuple[str, int, int]  # form, rungs, targets
+_Groups = dict[_Group, list[int]]
 
 
 def cut(curve: Curve, rungs: int) -> Curve:
@@ -78,13 +79,13 @@ def _weights(
     groups: _Groups,
     like: dict[tuple[str, int, int], Floats],
     strength: float,
-) -> dict[tuple[str, int, int], Floats]:
+) -> dict[_Group, Floats]:
     """Weights of the grid for every series, by group: what the others of its family say, and itself.
 
     A series tells of noise and bends by the rungs that level and slope leave over; tasks of one
     family are no independent witnesses: n of them count as root n.
     """
-    rows: dict[tuple[str, str], list[tuple[tuple[str, int, int], int]]] = defaultdict(list)
+    rows: dict[tuple[str, str], list[tuple[_Group, int]]] = defaultdict(list)
     made = {}
     for key, places in groups.items():
         made[key] = np.empty_like(like[key])
@@ -92,7 +93,7 @@ def _weights(
             rows[_family(curves[i])].append((key, row))
     for members in rows.values():
         share = len(members) ** -0.5
-        kinds: dict[str, list[tuple[tuple[str, int, int], int]]] = defaultdict(list)
+        kinds: dict[str, list[tuple[_Group, int]]] = defaultdict(list)
         for key, row in members:
             kinds[key[0]].append((key, row))
         stacked = {k: np.stack([like[key][row] for key, row in v]) for k, v in kinds.items()}

@@ -9,11 +9,11 @@ w a random walk of omega per square root of a decade, e noise between rungs of s
 rung to be forecast) and s sampling error of variance kappa v_i: models that answer the same items
 share part of their luck, so kappa may be below 1. The noise of earlier rungs is 10^(phi |t| / 2)
 times as large, which matters along a training run. Given all these numbers h everything is
-normal and in closed form (Rasmussen and Williams 2006, Eqs. 2.23 to 2.25, 2.30). h lies on a grid whose
-weights start flat. The other series of a family move them together (the nonparametric estimate of
-a mixing distribution, Laird 1978, by EM, held back by the flat prior), then each series by its own
-likelihood: nothing is chosen, all is averaged. Links are compared by the likelihood of the scores
-themselves (with log |dz/dy|).
+normal and in closed form (Rasmussen and Williams 2006, Eqs. 2.23 to 2.25, 2.30). h lies on a grid
+whose weights start flat. The other series of a family move them together (the nonparametric
+estimate of a mixing distribution, Laird 1978, by EM, held back by the flat prior), then each series
+by its own likelihood: nothing is chosen, all is averaged. Links are compared by the likelihood of
+the scores themselves (with log |dz/dy|).
 
 Axes: B series, M rungs, T targets, H points of the grid (over all links).
 """
@@ -159,7 +159,7 @@ class Prior:
         links = links / links.sum(axis=-1, keepdims=True)
         points = points / points.sum(axis=-1, keepdims=True)
         made = links[..., None] * points
-        return made.reshape(*made.shape[:-2], -1)
+        return np.asarray(made.reshape(*made.shape[:-2], -1))
 
 
 def flat(strength: float = 1.0) -> Prior:
