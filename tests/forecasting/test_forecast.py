@@ -1,6 +1,7 @@
 """The two ways through, from records to forecasts and backtests, their pages and commands."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -35,7 +36,7 @@ def test_every_curve_is_forecast_with_nested_intervals(records):
     assert len(made.forecasts) == 4
     for f in made.forecasts:
         ends = [f.interval(v) for v in (0.5, 0.8, 0.9, 0.95)]
-        assert all(a[0] >= b[0] and a[1] <= b[1] for a, b in zip(ends, ends[1:], strict=False))
+        assert all(a[0] >= b[0] and a[1] <= b[1] for a, b in pairwise(ends))
         assert ends[0][0] <= f.median <= ends[0][1]
         assert f.distance == pytest.approx(10 - 9.5)
         assert 0 <= f.interval(0.95)[0] <= f.interval(0.95)[1] <= 1
@@ -52,7 +53,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_not(records):
 def test_too_far_is_not_known(records):
     made = unmirage.forecast(records, to={"params": [1e11, 1e16]}, task="t0").forecasts
     near, far = made
-    assert near.known and not far.known
+    assert near.known
+    assert not far.known
     assert far.interval(0.95) == far.widest
     assert far.widest[1] - far.widest[0] >= np.ptp(near.interval(0.95))
     body = json.loads(unmirage.forecast(records, to={"params": 1e16}).to_json())
@@ -79,7 +81,7 @@ def test_targets_that_cannot_be_are_refused(records, to, match):
 
 def test_too_few_rungs_are_refused_with_the_mend():
     few = unmirage.read(table([0.1, 0.2, 0.3]))
-    with pytest.raises(InputError, match="hold|rungs"):
+    with pytest.raises(InputError, match="held out"):
         unmirage.backtest(few, held_out=1)
 
 
@@ -149,8 +151,10 @@ def test_commands(tmp_path):
     html, out = tmp_path / "f.html", tmp_path / "f.parquet"
     done = run("forecast", source, "--to", "params=1e10", "--html", html, "-o", out)
     assert done.exit_code == 0, done.output
-    assert "why so wide" in done.stdout and "95 %" in done.stdout
-    assert html.stat().st_size > 10_000 and pl.read_parquet(out).height == 1
+    assert "why so wide" in done.stdout
+    assert "95 %" in done.stdout
+    assert html.stat().st_size > 10_000
+    assert pl.read_parquet(out).height == 1
     body = json.loads(run("forecast", source, "--to", "params=1e10", "--json", "-").stdout)
     assert body["schema"] == "unmirage.forecast/1"
     done = run("backtest", source, "--hold-out", "2", "--json", tmp_path / "b.json")

@@ -83,7 +83,8 @@ def test_fits_stay_in_bounds_and_never_end_worse_than_they_began(seed, name):
     start = np.array([np.clip(law.start(T, row)[0], low, high) for row in y])
     t, w = np.broadcast_to(T, y.shape), np.ones_like(y)
     theta, cost, status = minimise(law, t, y, w, start)
-    assert (theta >= low - 1e-12).all() and (theta <= high + 1e-12).all()
+    assert (theta >= low - 1e-12).all()
+    assert (theta <= high + 1e-12).all()
     assert (cost <= ((y - law.formula(start, t)) ** 2).sum(axis=1) + 1e-12).all()
     assert set(status) <= set(STATUS)
 

@@ -1,14 +1,15 @@
 """The metric route and two steps: forecast the smooth quantity, push it through the metric.
 
 Step 1 forecasts the companion c (a probability, log-probability or loss of the same outputs). Step
-2 is a regression over the rungs, on the logit of the metric,
+2 is a regression over the rungs,
 
     z_i = a + b h(c_i) + e_i,   b ~ N(m, s^2),   e ~ N(0, v_i + tau^2),
 
-with h the logarithm of a loss, the logit of a share, else c itself, and m and s^2 the mean and
-spread of the slopes of the other tasks of the family under the same two metrics: a task at chance
-does not tell its own slope, the others do (empirical Bayes). The draws of step 1 go through draws
-of step 2, so the errors of both are in the interval.
+with z the logit of the metric, or -log(-log y) beside a loss (exact match is exp(-L loss)); h the
+logarithm of a loss, the logit of a share, else c itself; and m and s^2 the mean and spread of the
+slopes of the other tasks of the family under the same two metrics: a task at chance does not tell
+its own slope, the others do (empirical Bayes). The draws of step 1 go through draws of step 2, so
+the errors of both are in the interval.
 """
 
 from __future__ import annotations
@@ -112,7 +113,8 @@ def _smooth(curve: Curve, beside: Sequence[Curve]) -> Curve | None:
 
 def _pair(curve: Curve, other: Curve) -> _Pair:
     data = batch([curve])
-    link = _LINK[data.kind]
+    # exact match is exp(-L loss): a straight line of slope 1 on these two scales
+    link = "loglog" if data.kind == "share" and form(other) == "positive" else _LINK[data.kind]
     z, v, _ = forward(link, data)
     return _Pair(curve, other, data, link, _straight(other, other.score), z[0], v[0])
 

@@ -80,7 +80,7 @@ def _weights(
     like: dict[tuple[str, int, int], Floats],
     strength: float,
 ) -> dict[_Group, Floats]:
-    """Weights of the grid for every series, by group: what the others of its family say, and itself.
+    """Weights of the grid for every series: what the others of its family say, and itself.
 
     A series tells of noise and bends by the rungs that level and slope leave over; tasks of one
     family are no independent witnesses: n of them count as root n.
