@@ -98,12 +98,9 @@ def _weights(
             kinds[key[0]].append((key, row))
         stacked = {k: np.stack([like[key][row] for key, row in v]) for k, v in kinds.items()}
         count = {k: share * np.array([key[1] - 2.0 for key, _ in v]) for k, v in kinds.items()}
-        prior = process.learn(stacked, count, process.flat(strength))
+        weighed = process.weigh(stacked, count, process.flat(strength))
         for kind, where in kinds.items():
-            own = process.responsibilities(stacked[kind], prior.weight(kind))
-            others = prior.weight(kind, own * count[kind][:, None])
-            final = process.responsibilities(stacked[kind], others)
-            for (key, row), one in zip(where, final, strict=True):
+            for (key, row), one in zip(where, weighed[kind], strict=True):
                 made[key][row] = one
     return made
 

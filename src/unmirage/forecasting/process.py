@@ -148,18 +148,18 @@ class Prior:
     link: Mapping[str, Floats]  # kind -> (links,)
     point: Mapping[str, Floats]  # link -> (len(GRID),)
 
-    def weight(self, kind: str, own: Floats | None = None) -> Floats:
-        """(H,) of a kind; or (B, H) without what each of B series gave to it, ``own`` (B, H)."""
-        links, names = self.link[kind], LINKS[kind]
-        points = np.stack([self.point[name] for name in names])
-        if own is not None:
-            mine = own.reshape(len(own), len(names), -1)
-            links = np.maximum(links - mine.sum(axis=2), 0.0)
-            points = np.maximum(points - mine, 0.0)
-        links = links / links.sum(axis=-1, keepdims=True)
-        points = points / points.sum(axis=-1, keepdims=True)
-        made = links[..., None] * points
-        return np.asarray(made.reshape(*made.shape[:-2], -1))
+    def weight(self, kind: str) -> Floats:
+        """(H,) of a kind."""
+        points = np.stack([self.point[name] for name in LINKS[kind]])
+        return _joint(self.link[kind], points)
+
+
+def _joint(links: Floats, points: Floats) -> Floats:
+    """Weights of links (..., L) and of their points (..., L, G), normalised, as (..., L G)."""
+    links = links / links.sum(axis=-1, keepdims=True)
+    points = points / points.sum(axis=-1, keepdims=True)
+    made = links[..., None] * points
+    return np.asarray(made.reshape(*made.shape[:-2], -1))
 
 
 def flat(strength: float = 1.0) -> Prior:
@@ -179,15 +179,43 @@ def learn(
     """
     found = start
     for _ in range(steps):
-        links, points = dict(start.link), dict(start.point)
-        for kind, values in like.items():
-            share = responsibilities(values, found.weight(kind)) * count[kind][:, None]
-            total = share.sum(axis=0).reshape(len(LINKS[kind]), -1)
-            links[kind] = links[kind] + total.sum(axis=1)
-            for name, part in zip(LINKS[kind], total, strict=True):
-                points[name] = points[name] + part
-        found = Prior(links, points)
+        found = _total(_shares(like, count, found), start)
     return found
+
+
+def weigh(
+    like: Mapping[str, Floats], count: Mapping[str, Floats], start: Prior
+) -> dict[str, Floats]:
+    """Weights of the grid (B, H) by kind: what all other series say, then the series itself."""
+    shares = _shares(like, count, learn(like, count, start))
+    total, made = _total(shares, start), {}
+    for kind, share in shares.items():
+        mine = share.reshape(len(share), len(LINKS[kind]), -1)
+        points = np.stack([total.point[name] for name in LINKS[kind]])
+        links = np.maximum(total.link[kind] - mine.sum(axis=2), start.link[kind])
+        others = np.maximum(points - mine, np.stack([start.point[n] for n in LINKS[kind]]))
+        made[kind] = responsibilities(like[kind], _joint(links, others))
+    return made
+
+
+def _shares(
+    like: Mapping[str, Floats], count: Mapping[str, Floats], prior: Prior
+) -> dict[str, Floats]:
+    return {
+        kind: responsibilities(values, prior.weight(kind)) * count[kind][:, None]
+        for kind, values in like.items()
+    }
+
+
+def _total(shares: Mapping[str, Floats], start: Prior) -> Prior:
+    """What the series give, (B, H) by kind, added to the start."""
+    links, points = dict(start.link), dict(start.point)
+    for kind, share in shares.items():
+        total = share.sum(axis=0).reshape(len(LINKS[kind]), -1)
+        links[kind] = links[kind] + total.sum(axis=1)
+        for name, part in zip(LINKS[kind], total, strict=True):
+            points[name] = points[name] + part
+    return Prior(links, points)
 
 
 def responsibilities(log_like: Floats, weight: Floats) -> Floats:

@@ -15,7 +15,7 @@ from unmirage.curves.options import Options, listed, wanted
 from unmirage.errors import InputError, OptionError
 from unmirage.forecasting import routes
 from unmirage.forecasting.backtest import LEAST, hold_out
-from unmirage.forecasting.engine import predict
+from unmirage.forecasting.engine import cut, predict
 from unmirage.forecasting.types import LEVELS, Backtest, Fan, Forecast, Forecasts, Prediction
 from unmirage.types import SCALES, Curve, Floats, Records, Refusal
 
@@ -181,9 +181,9 @@ def backtest(
     shown = [m for m in made if m[1] == max(n for i, n, _ in made if i == m[0])][:examples]
     kept = []
     for i, held, found in shown:
-        train = curves[i]
-        one = _forecast(train, found, held - 1, float(train.x[-1]), "process", None)
-        kept.append((replace(one, fan=_held_fan(train, held, seed)), train))
+        whole = curves[i]
+        one = _forecast(cut(whole, -held), found, held - 1, float(whole.x[-1]), "process", None)
+        kept.append((replace(one, fan=_held_fan(whole, held, seed)), whole))
     settings = {
         "version": version("unmirage"), "held_out": rungs, "seed": seed, "draws": draws,
         "scale": scale or "chosen per family", **chosen.told(),
@@ -290,8 +290,6 @@ def _fans(
 
 
 def _held_fan(curve: Curve, held: int, seed: int) -> Fan:
-    from unmirage.forecasting.engine import cut
-
     grid = np.linspace(curve.x[0], curve.x[-1], FAN)
     return _bands(grid, predict([cut(curve, -held)], [grid], seed=seed, draws=400)[0])
 
