@@ -102,7 +102,7 @@ def forecast(
         from unmirage.forecasting import forecast as make
         from unmirage.report import forecasts as report
 
-        target = _to(to)
+        aim = target(to)
         targets = [html, None if json == "-" else json, out]
         records = _read(paths, targets, columns, scores, percent, skip_bad, models, strict, quiet)
         options = _options(
@@ -111,7 +111,7 @@ def forecast(
         )  # fmt: skip
         with progress_bar("forecasting", quiet) as progress:
             made = make(
-                records, to=target, route=route, draws=draws, fan=bool(html or pictures or json),
+                records, to=aim, route=route, draws=draws, fan=bool(html or pictures or json),
                 progress=progress, **options,
             )  # fmt: skip
         if json == "-":
@@ -245,7 +245,7 @@ def _options(
     }
 
 
-def _to(values: Sequence[str]) -> dict[str, list[float]]:
+def target(values: Sequence[str]) -> dict[str, list[float]]:
     """``params=7e10,1.4e11``; several --to name one scale."""
     found: dict[str, list[float]] = {}
     for value in values:
