@@ -158,7 +158,7 @@ def _rules(alt: Any, seen: Curve, up: axes.Range) -> list[Any]:
     near = 0.09 * (up[1] - up[0])
     if len(rules) == 2 and abs(rules[1][1] - rules[0][1]) < near:  # no room for two lines of words
         said = f"{rules[0][0]}; {rules[1][0]}"
-        rules = [(said, rules[0][1]), ("", rules[1][1])]
+        rules = [("", rules[0][1]), (said, rules[1][1])]
     rows = [{"score": v, "text": t} for t, v in rules if up[0] <= v <= up[1]]
     base = alt.Chart(alt.Data(values=rows))
     label = {"align": "right", "baseline": "bottom", "dx": -3, "dy": -2, "fontSize": 10}
