@@ -13,7 +13,7 @@ leading axes are those of batches and draws, and the formula is called on all of
 >>> import numpy as np
 >>> from unmirage.forecasting import Law, add_law
 >>> def hyperbola(theta, t):
-...     a, b = np.moveaxis(theta[..., None, :], -1, 0)
+...     a, b = theta[..., :1], theta[..., 1:]
 ...     return a / (1 + b * t)
 >>> law = Law("hyperbola", ("a", "b"), ((0, 2), (0, 10)), hyperbola,
 ...           start=lambda t, e: [(1.0, 0.3), (0.8, 1.0)])
