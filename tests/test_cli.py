@@ -486,6 +486,7 @@ def test_an_error_of_the_lab_is_one_clear_block(ladder, tmp_path):
 
 COMMANDS = (
     *([], ["audit"], ["read"], ["demo"], ["metrics"], ["calibrate"], ["plan"]),
+    *(["forecast"], ["backtest"]),
     *(["lab"], *(["lab", name] for name in ("list", "run", "export", "reproduce"))),
     *(["multiverse"], ["metrics", "show"], ["metrics", "cards"]),
 )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from unmirage.auditing.run import audit
     from unmirage.errors import UnmirageError
+    from unmirage.forecasting.run import backtest, forecast
     from unmirage.multiverses.run import multiverse
     from unmirage.records.read import read
     from unmirage.report import write_report
@@ -27,6 +28,8 @@ __all__ = [
     "UnmirageError",
     "__version__",
     "audit",
+    "backtest",
+    "forecast",
     "multiverse",
     "read",
     "write_report",
@@ -38,6 +41,8 @@ _HOME = {
     "Records": "unmirage.types",
     "UnmirageError": "unmirage.errors",
     "audit": "unmirage.auditing.run",
+    "backtest": "unmirage.forecasting.run",
+    "forecast": "unmirage.forecasting.run",
     "multiverse": "unmirage.multiverses.run",
     "read": "unmirage.records.read",
     "write_report": "unmirage.report",

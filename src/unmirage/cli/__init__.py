@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unmirage.cli import calibration, lab, metrics, multiverse, planning, reading
+from unmirage.cli import calibration, forecasting, lab, metrics, multiverse, planning, reading
 from unmirage.cli.shared import (
     DEBUG,
     MODELS,
@@ -37,8 +37,10 @@ from unmirage.cli.shared import (
     say,
     split_commas,
 )
+from unmirage.errors import OptionError
 
 if TYPE_CHECKING:
+    from unmirage.forecasting import Forecasts
     from unmirage.types import Audit, Records
 
 app = typer.Typer(
@@ -57,6 +59,8 @@ app.add_typer(metrics.app, name="metrics")
 app.command()(calibration.calibrate)
 app.command()(planning.plan)
 app.command()(multiverse.multiverse)
+app.command()(forecasting.forecast)
+app.command()(forecasting.backtest)
 
 
 def main() -> None:
@@ -161,6 +165,10 @@ def audit(
             "--fdr/--no-fdr", help="Control the false discovery rate over all curves, or not."
         ),
     ] = True,
+    forecast: Annotated[
+        str | None,
+        typer.Option(metavar="SCALE=X", help="A section of forecasts in the page: params=7e10."),
+    ] = None,
     html: Annotated[Path | None, _HTML] = None,
     json: Annotated[str | None, _JSON] = None,
     csv: Annotated[Path | None, _CSV] = None,
@@ -200,8 +208,20 @@ def audit(
             "level": level,
             "fdr": fdr,
         }
+        if forecast and not html:
+            raise OptionError("--forecast without --html", mend="--html report.html")
         done = _run(paths, reading, options, targets, quiet)
-        _report(done, html=html, json=json, csv=csv, pictures=pictures, every=every, quiet=quiet)
+        beside = _forecasts(paths, reading, options, forecast, quiet) if forecast else None
+        _report(
+            done,
+            html=html,
+            json=json,
+            csv=csv,
+            pictures=pictures,
+            every=every,
+            quiet=quiet,
+            forecasts=beside,
+        )
     if not done.judgements:
         raise typer.Exit(NOTHING)
 
@@ -225,9 +245,34 @@ def _run(
     return found
 
 
+def _forecasts(
+    paths: Sequence[str | Path],
+    reading: dict[str, Any],
+    options: dict[str, Any],
+    target: str,
+    quiet: bool,
+) -> Forecasts:
+    """The same curves, forecast for the section of the page."""
+    from unmirage.forecasting import forecast as make
+    from unmirage.records import read
+
+    dropped = ("scale", "draws", "level", "fdr")
+    given = {k: v for k, v in options.items() if v is not None and k not in dropped}
+    with progress_bar("forecasting", quiet) as progress:
+        made: Forecasts = make(
+            read(list(paths), **reading),
+            to=forecasting.target([target]),
+            fan=True,
+            progress=progress,
+            **given,
+        )
+    return made
+
+
 def _report(
     done: Audit,
     *,
+    forecasts: Forecasts | None = None,
     html: Path | None = None,
     json: str | None = None,
     csv: Path | None = None,
@@ -244,7 +289,7 @@ def _report(
         typer.echo(report.to_json(done), nl=False)
     elif not (quiet or shown):
         report.show(done, every=every)
-    written = [write(html, report.to_html(done))] if html else []
+    written = [write(html, report.to_html(done, forecasts))] if html else []
     written += [write(json, report.to_json(done))] if json and json != "-" else []
     if csv:
         written.append(write(csv, report.to_frame(done).write_csv()))

@@ -18,6 +18,8 @@ from unmirage.types import Audit, Judgement
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from unmirage.forecasting.types import Forecasts
+
 __all__ = [
     "SCHEMA",
     "chart",
@@ -71,11 +73,15 @@ def _table(audit: Audit, suffix: str) -> bytes:
     return out.getvalue()
 
 
-def to_html(audit: Audit) -> str:
-    """One self-contained page that opens offline."""
+def to_html(audit: Audit, forecasts: Forecasts | None = None) -> str:
+    """One self-contained page that opens offline; ``forecasts`` get a section of their own."""
     from unmirage.report import html
 
-    return html.to_html(audit)
+    if forecasts is None:
+        return html.to_html(audit)
+    from unmirage.report.forecast_page import section
+
+    return html.to_html(audit, section(forecasts))
 
 
 def to_markdown(audit: Audit) -> str:

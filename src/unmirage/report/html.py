@@ -21,14 +21,16 @@ from unmirage.types import Audit
 _OPEN = 3
 
 
-def to_html(audit: Audit) -> str:
-    """The whole page as text."""
-    return page(view(audit))
+def to_html(audit: Audit, forecasts: Markup | None = None) -> str:
+    """The whole page as text; ``forecasts``: the section of forecast_page, beside the audit."""
+    return page(view(audit), forecasts)
 
 
-def page(audit: View) -> str:
+def page(audit: View, forecasts: Markup | None = None) -> str:
     """The page of a view, also of one that was read back from JSON."""
     style, script = asset("page.css"), asset("page.js")
+    if forecasts is not None:
+        style += asset("forecast.css")
     order = sorted(range(len(audit["audits"])), key=lambda i: _order(audit["audits"][i]))
     judged = [(f"c{i + 1}", audit["audits"][i]) for i in order]
     rendered: str = template("page.html.j2").render(
@@ -40,6 +42,7 @@ def page(audit: View) -> str:
         open=len(judged) <= _OPEN,
         refused=[refused_of(g) for g in by_code(audit["refused"])],
         notes=[note_of(g) for g in by_code(audit["notes"])],
+        forecasts=forecasts or "",
         settings=[(k, setting(v)) for k, v in audit["settings"].items()],
         verdicts=words.VERDICTS,
         explanations=words.EXPLANATIONS,

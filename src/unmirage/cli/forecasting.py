@@ -1,0 +1,305 @@
+"""``unmirage forecast`` and ``unmirage backtest``: what a larger model will score, and how well
+that is foreseen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unmirage.cli.shared import (
+    DEBUG,
+    MODELS,
+    PERCENT,
+    QUIET,
+    READ_COLUMNS,
+    READ_SCORES,
+    SEED,
+    SKIP_BAD,
+    STRICT,
+    Many,
+    errors,
+    input_files,
+    make_console,
+    pairs,
+    progress_bar,
+    refuse_inputs,
+    say,
+    split_commas,
+)
+from unmirage.errors import OptionError
+
+if TYPE_CHECKING:
+    from unmirage.types import Records
+
+_PATHS = typer.Argument(
+    metavar="PATH", help="Files, folders of logs or tables, stores; or example."
+)
+_FAMILY = typer.Option("--family", "-f", metavar="GLOB", help="Only these families.")
+_TASK = typer.Option("--task", "-t", metavar="GLOB", help="Only these tasks.")
+_METRIC = typer.Option("--metric", "-m", metavar="GLOB", help="Only these metrics.")
+_WHERE = typer.Option("--where", metavar="COLUMN=VALUE", help="Only rows with this value.")
+_BY = typer.Option("--by", metavar="COLUMN", help="One curve for each value of it, too.")
+_IGNORE = typer.Option("--ignore", metavar="COLUMN", help="Not part of a curve's identity.")
+_CHECKPOINT = typer.Option(metavar="WHICH", help="Checkpoints: final, all or step=N.")
+_HIGHER = typer.Option("--higher-is-better", metavar="METRIC", help="High scores are good.")
+_LOWER = typer.Option("--lower-is-better", metavar="METRIC", help="Low scores are good.")
+_ITEMS = typer.Option(metavar="N", min=1, help="Items behind a score, where the table is silent.")
+_CHANCE = typer.Option("--chance", metavar="[TASK=]SCORE", help="Score of a guess, for each task.")
+_HTML = typer.Option("--html", metavar="FILE", help="Write one page that opens offline.")
+_JSON = typer.Option(
+    "--json", metavar="FILE", help="Write JSON (docs/forecasting.md); - for stdout."
+)
+_OUT = typer.Option("--out", "-o", metavar="FILE", help="Write a table: .csv or .parquet.")
+_PICTURES = typer.Option("--pictures", metavar="DIR", help="Write a PNG and an SVG of each fan.")
+
+
+def forecast(
+    paths: Annotated[list[str], _PATHS],
+    to: Annotated[
+        list[str], typer.Option("--to", metavar="SCALE=X", help="The target: params=7e10.")
+    ],
+    family: Annotated[Many, _FAMILY] = None,
+    task: Annotated[Many, _TASK] = None,
+    metric: Annotated[Many, _METRIC] = None,
+    route: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="process, metric, two_step, combined, or a law (docs/forecasting.md).",
+        ),
+    ] = "process",
+    where: Annotated[Many, _WHERE] = None,
+    columns: Annotated[Many, READ_COLUMNS] = None,
+    scores: Annotated[Many, READ_SCORES] = None,
+    by: Annotated[Many, _BY] = None,
+    ignore: Annotated[Many, _IGNORE] = None,
+    checkpoint: Annotated[str, _CHECKPOINT] = "final",
+    higher_is_better: Annotated[Many, _HIGHER] = None,
+    lower_is_better: Annotated[Many, _LOWER] = None,
+    percent: Annotated[Many, PERCENT] = None,
+    items: Annotated[int | None, _ITEMS] = None,
+    chance: Annotated[Many, _CHANCE] = None,
+    models: Annotated[Path | None, MODELS] = None,
+    skip_bad: Annotated[bool, SKIP_BAD] = False,
+    strict: Annotated[bool, STRICT] = False,
+    seed: Annotated[int, SEED] = 0,
+    draws: Annotated[int, typer.Option(metavar="N", help="Draws of each forecast.")] = 1000,
+    html: Annotated[Path | None, _HTML] = None,
+    json: Annotated[str | None, _JSON] = None,
+    out: Annotated[Path | None, _OUT] = None,
+    pictures: Annotated[Path | None, _PICTURES] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Show every forecast, however many.")
+    ] = False,
+    quiet: Annotated[bool, QUIET] = False,
+    debug: Annotated[bool, DEBUG] = False,
+) -> None:
+    """Forecast the scores of a larger model, with intervals that hold."""
+    with errors(debug):
+        from unmirage.forecasting import forecast as make
+        from unmirage.report import forecasts as report
+
+        aim = target(to)
+        targets = [html, None if json == "-" else json, out]
+        records = _read(paths, targets, columns, scores, percent, skip_bad, models, strict, quiet)
+        options = _options(
+            family, task, metric, where, by, ignore, checkpoint, higher_is_better,
+            lower_is_better, items, chance, seed,
+        )  # fmt: skip
+        with progress_bar("forecasting", quiet) as progress:
+            made = make(
+                records, to=aim, route=route, draws=draws, fan=bool(html or pictures or json),
+                progress=progress, **options,
+            )  # fmt: skip
+        if json == "-":
+            typer.echo(report.to_json(made), nl=False)
+        elif not quiet:
+            _show(report.to_text(made, every))
+        if html:
+            from unmirage.report.forecast_page import to_html
+
+            _write(html, to_html(made), quiet)
+        if json and json != "-":
+            _write(json, report.to_json(made), quiet)
+        if out:
+            _write(out, _table(report.to_frame(made), out), quiet)
+        if pictures:
+            _draw(made, pictures, quiet)
+
+
+def backtest(
+    paths: Annotated[list[str], _PATHS],
+    hold_out: Annotated[
+        str, typer.Option("--hold-out", metavar="N,...", help="Largest rungs to hold out.")
+    ] = "1,2,3",
+    scale: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Scale axis: params, flops, tokens or step.")
+    ] = None,
+    family: Annotated[Many, _FAMILY] = None,
+    task: Annotated[Many, _TASK] = None,
+    metric: Annotated[Many, _METRIC] = None,
+    group: Annotated[
+        str, typer.Option("--group", metavar="COLUMN", help="A row of the table for each: task.")
+    ] = "task",
+    where: Annotated[Many, _WHERE] = None,
+    columns: Annotated[Many, READ_COLUMNS] = None,
+    scores: Annotated[Many, READ_SCORES] = None,
+    by: Annotated[Many, _BY] = None,
+    ignore: Annotated[Many, _IGNORE] = None,
+    checkpoint: Annotated[str, _CHECKPOINT] = "final",
+    higher_is_better: Annotated[Many, _HIGHER] = None,
+    lower_is_better: Annotated[Many, _LOWER] = None,
+    percent: Annotated[Many, PERCENT] = None,
+    items: Annotated[int | None, _ITEMS] = None,
+    chance: Annotated[Many, _CHANCE] = None,
+    models: Annotated[Path | None, MODELS] = None,
+    skip_bad: Annotated[bool, SKIP_BAD] = False,
+    strict: Annotated[bool, STRICT] = False,
+    seed: Annotated[int, SEED] = 0,
+    draws: Annotated[int, typer.Option(metavar="N", help="Draws of each forecast.")] = 500,
+    html: Annotated[Path | None, _HTML] = None,
+    json: Annotated[str | None, _JSON] = None,
+    out: Annotated[Path | None, _OUT] = None,
+    quiet: Annotated[bool, QUIET] = False,
+    debug: Annotated[bool, DEBUG] = False,
+) -> None:
+    """Hold the largest rungs out and forecast them: skill and coverage, beside baselines."""
+    with errors(debug):
+        from unmirage.forecasting import backtest as make
+        from unmirage.report import forecasts as report
+
+        targets = [html, None if json == "-" else json, out]
+        held = _held(hold_out)
+        groups = ("family", "task", "metric", "settings", "form", "held_out", "ahead")
+        if group not in groups:
+            raise OptionError(f"no group {group!r}", mend=f"one of {', '.join(groups)}")
+        records = _read(paths, targets, columns, scores, percent, skip_bad, models, strict, quiet)
+        options = _options(
+            family, task, metric, where, by, ignore, checkpoint, higher_is_better,
+            lower_is_better, items, chance, seed,
+        )  # fmt: skip
+        with progress_bar("backtest", quiet) as progress:
+            made = make(
+                records, held_out=held, scale=scale, draws=draws, progress=progress, **options
+            )
+        if json == "-":
+            typer.echo(report.backtest_json(made), nl=False)
+        elif not quiet:
+            _show(report.backtest_text(made, group))
+        if html:
+            from unmirage.report.forecast_page import backtest_html
+
+            _write(html, backtest_html(made), quiet)
+        if json and json != "-":
+            _write(json, report.backtest_json(made), quiet)
+        if out:
+            _write(out, _table(made.rows, out), quiet)
+
+
+# ---------------------------------------------------------------- parts
+
+
+def _read(
+    paths: Sequence[str], targets: Sequence[Path | str | None], columns: Many, scores: Many,
+    percent: Many, skip_bad: bool, models: Path | None, strict: bool, quiet: bool,
+) -> Records:  # fmt: skip
+    from unmirage import examples
+    from unmirage.records import read
+
+    given: list[str | Path] = list(paths)
+    if given == ["example"] and not Path("example").exists():
+        given = [examples.path(name) for name in examples.names()]
+    refuse_inputs(targets, given)
+    with progress_bar("reading", quiet) as progress:
+        records: Records = read(
+            given, progress=progress, columns=pairs(columns, "--columns", split=True),
+            scores=split_commas(scores), percent=list(percent or ()), skip_bad=skip_bad,
+            models=models, strict=strict,
+        )  # fmt: skip
+    refuse_inputs(targets, input_files(records))
+    return records
+
+
+def _options(
+    family: Many, task: Many, metric: Many, where: Many, by: Many, ignore: Many, checkpoint: str,
+    higher: Many, lower: Many, items: int | None, chance: Many, seed: int,
+) -> dict[str, Any]:  # fmt: skip
+    from unmirage.cli.shared import chances
+
+    return {
+        "family": list(family or ()),
+        "task": list(task or ()),
+        "metric": list(metric or ()),
+        "where": pairs(where, "--where"),
+        "by": list(by or ()),
+        "ignore": list(ignore or ()),
+        "checkpoint": checkpoint,
+        "higher_is_better": list(higher or ()),
+        "lower_is_better": list(lower or ()),
+        "items": items,
+        "chance": chances(chance),
+        "seed": seed,
+    }
+
+
+def target(values: Sequence[str]) -> dict[str, list[float]]:
+    """``params=7e10,1.4e11``; several --to name one scale."""
+    found: dict[str, list[float]] = {}
+    for value in values:
+        name, _, rest = value.partition("=")
+        try:
+            found.setdefault(name, []).extend(float(v) for v in rest.split(","))
+        except ValueError:
+            raise OptionError(f"--to {value!r} is no SCALE=X", mend="--to params=7e10") from None
+    if len(found) != 1:
+        raise OptionError(
+            f"--to names {len(found)} scales", mend="one scale: --to params=7e10,1.4e11"
+        )
+    return found
+
+
+def _held(value: str) -> list[int]:
+    parts = split_commas([value])
+    if not parts or not all(p.strip().isdecimal() and int(p) > 0 for p in parts):
+        raise OptionError(f"--hold-out {value!r}", mend="numbers from 1 on: --hold-out 1,2,3")
+    return [int(p) for p in parts]
+
+
+def _show(parts: Any) -> None:
+    console = make_console()
+    for part in parts:
+        console.print(part, markup=False) if isinstance(part, str) else console.print(part)
+
+
+def _table(frame: Any, path: Path) -> str | bytes:
+    import io
+
+    if path.suffix.lower() == ".parquet":
+        buffer = io.BytesIO()
+        frame.write_parquet(buffer)
+        return buffer.getvalue()
+    if path.suffix.lower() == ".csv":
+        return str(frame.write_csv())
+    raise OptionError(f"a table is .csv or .parquet, not {path.suffix!r}", mend="change the suffix")
+
+
+def _write(path: Path | str, content: str | bytes, quiet: bool) -> None:
+    from unmirage.report.files import write
+
+    say(quiet, f"wrote {write(path, content)}")
+
+
+def _draw(made: Any, folder: Path, quiet: bool) -> None:
+    from unmirage.report import fans
+    from unmirage.report.forecast_page import MOST
+    from unmirage.report.pictures import file_name, render, themed
+
+    drawn = [f for f in made.forecasts if f.fan is not None][:MOST]
+    for f in drawn:
+        chart = themed(fans.fan(f))
+        for suffix in (".png", ".svg"):
+            _write(folder / (file_name(f) + suffix), render(chart, suffix, 2.0), True)
+    say(quiet, f"wrote {2 * len(drawn)} pictures to {folder}")

@@ -1,0 +1,55 @@
+"""Forecasts as draws: mixtures of normals on links, pushed to scores, with sampling error.
+
+The points are quasi-random (Sobol), the same for all series, so no loop over draws and no noise of
+its own. Axes: B series, T targets, H components, R draws.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+
+from unmirage.forecasting.process import Ahead
+from unmirage.forecasting.series import Batch, backward
+from unmirage.types import Floats
+
+
+def points(draws: int, seed: int, dimensions: int = 3) -> Floats:
+    """(D, R) uniforms in (0, 1), evenly spread."""
+    sobol = stats.qmc.Sobol(dimensions, seed=np.random.default_rng([seed, 7]))
+    power = int(np.ceil(np.log2(draws)))
+    return np.asarray(sobol.random_base2(power)[:draws].T.clip(1e-6, 1 - 1e-6))
+
+
+def expected(found: Ahead, like: Batch, uniform: Floats) -> tuple[Floats, Floats]:
+    """Draws of the score without sampling error (B, T, R), and kappa of each (B, R)."""
+    parts = found.mean.shape[2]
+    place = np.minimum((uniform[0] * parts).astype(int), parts - 1)
+    z = found.mean[..., place] + found.sd[..., place] * stats.norm.ppf(uniform[1])
+    score = np.empty_like(z)
+    for number, link in enumerate(found.links):
+        here = (found.kind[:, place] == number)[:, None]
+        if here.any():
+            score = np.where(here, backward(link, z, like), score)
+    return score, found.grid[:, place, 6]
+
+
+def observe(score: Floats, share: Floats, target: Batch, uniform: Floats) -> Floats:
+    """Scores as they would be measured: sampling error added, counts of items whole, (B, T, R).
+
+    ``share`` (B, R): the part of the sampling variance that models do not have in common.
+    ``target`` holds n and se of the rungs to be forecast.
+    """
+    n, se = target.n[..., None], np.nan_to_num(target.se)[..., None]
+    worst, span = target.worst[:, None, None], target.span[:, None, None]
+    u = (score - worst) / span
+    inside = np.clip(u, 0.0, 1.0)
+    counted = np.isfinite(n)
+    sd = np.where(
+        counted, np.sqrt(inside * (1 - inside) / np.where(counted, n, 1.0)), se / np.abs(span)
+    )
+    u = u + np.sqrt(share)[:, None] * sd * stats.norm.ppf(uniform)
+    whole = np.round(np.clip(u, 0, 1) * n) / n
+    u = np.where(counted, whole, np.clip(u, 0, 1) if target.kind in ("share", "chance") else u)
+    low, high = target.low[:, None, None], target.high[:, None, None]
+    return np.asarray(np.clip(worst + span * u, low, high))

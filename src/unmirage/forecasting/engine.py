@@ -1,0 +1,159 @@
+"""Many series at once -> predictive distributions at their targets."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from unmirage.forecasting import draws as make
+from unmirage.forecasting import process
+from unmirage.forecasting.series import Batch, backward, batch, form
+from unmirage.forecasting.types import Prediction
+from unmirage.types import Curve, Floats
+
+#: normals that a forecast is a mixture of, after the grid was weighted
+PARTS = 256
+#: series drawn at once
+CHUNK = 500
+_Progress = Callable[[int], None]
+_Group = tuple[str, int, int]  # form, rungs, targets
+_Groups = dict[_Group, list[int]]
+
+
+def cut(curve: Curve, rungs: int) -> Curve:
+    """The first rungs of a curve only; its items are left behind.
+
+    A negative number leaves out that many of the largest.
+    """
+    columns = ("scale", "models", "score", "stderr", "count", "low", "high")
+    return replace(curve, items=None, **{c: getattr(curve, c)[:rungs] for c in columns})
+
+
+def predict(
+    curves: Sequence[Curve],
+    at: Sequence[Floats],
+    *,
+    seed: int = 0,
+    draws: int = 1000,
+    strength: float = process.STRENGTH,
+    progress: _Progress | None = None,
+) -> list[Prediction]:
+    """Forecast every curve at its targets (T,), log10 scale.
+
+    Curves of one family and scale share what they tell of noise and slopes, whatever their task.
+    The same curves and seed give the same draws.
+    """
+    groups: _Groups = defaultdict(list)
+    for i, c in enumerate(curves):
+        groups[form(c), len(c.scale), len(at[i])].append(i)
+    data = {key: batch([curves[i] for i in places]) for key, places in groups.items()}
+    like = {}
+    for key, places in groups.items():
+        like[key] = process.log_likelihood(data[key])
+        if progress:
+            progress(len(places))
+    weights = _weights(curves, groups, like, strength)
+    uniform = make.points(draws, seed)
+    made: dict[int, Prediction] = {}
+    for key, places in groups.items():
+        weight = weights.pop(key)
+        for start in range(0, len(places), CHUNK):
+            part = slice(start, start + CHUNK)
+            mine = places[part]
+            chosen = process.pick(weight[part], PARTS)
+            these = data[key].take(part)
+            found = process.ahead(these, np.stack([at[i] for i in mine]), chosen)
+            made.update(zip(mine, _draw(these, found, uniform), strict=True))
+    return [made[i] for i in range(len(curves))]
+
+
+def _family(curve: Curve) -> tuple[str, str]:
+    return curve.key.family, curve.scale_name
+
+
+def _weights(
+    curves: Sequence[Curve],
+    groups: _Groups,
+    like: dict[tuple[str, int, int], Floats],
+    strength: float,
+) -> dict[_Group, Floats]:
+    """Weights of the grid for every series: what the others of its family say, and itself.
+
+    A series tells of noise and bends by the rungs that level and slope leave over; tasks of one
+    family are no independent witnesses: n of them count as root n.
+    """
+    rows: dict[tuple[str, str], list[tuple[_Group, int]]] = defaultdict(list)
+    made = {}
+    for key, places in groups.items():
+        made[key] = np.empty_like(like[key])
+        for row, i in enumerate(places):
+            rows[_family(curves[i])].append((key, row))
+    for members in rows.values():
+        share = len(members) ** -0.5
+        kinds: dict[str, list[tuple[_Group, int]]] = defaultdict(list)
+        for key, row in members:
+            kinds[key[0]].append((key, row))
+        stacked = {k: np.stack([like[key][row] for key, row in v]) for k, v in kinds.items()}
+        count = {k: share * np.array([key[1] - 2.0 for key, _ in v]) for k, v in kinds.items()}
+        weighed = process.weigh(stacked, count, process.flat(strength))
+        for kind, where in kinds.items():
+            for (key, row), one in zip(where, weighed[kind], strict=True):
+                made[key][row] = one
+    return made
+
+
+def _draw(data: Batch, found: process.Ahead, uniform: Floats) -> list[Prediction]:
+    expected, share = make.expected(found, data, uniform)
+    target = _target(data, expected.shape[1])
+    measured = make.observe(expected, share, target, uniform[2])
+    widest, why = _widest(data, found), _why(found, expected, measured)
+    links = [
+        {name: float((row == n).mean()) for n, name in enumerate(found.links)} for row in found.kind
+    ]
+    return [
+        Prediction(measured[b], expected[b], links[b], why[b], widest[b])
+        for b in range(len(measured))
+    ]
+
+
+def _target(data: Batch, targets: int) -> Batch:
+    """What the target will be measured on: as many items as the rungs, the error of the last."""
+    known = np.isfinite(data.n).all(axis=1)
+    n = np.where(known, np.median(np.nan_to_num(data.n), axis=1), np.nan)
+    blank = np.full((len(n), targets), np.nan)
+    n, se = n[:, None] + 0 * np.nan_to_num(blank), data.se[:, -1:] + 0 * np.nan_to_num(blank)
+    return replace(data, x=blank, y=blank, n=n, se=se)
+
+
+def _widest(data: Batch, found: process.Ahead) -> Floats:
+    """Hull of the 95 % intervals of all parts, (B, T, 2)."""
+    ends = []
+    for number, link in enumerate(found.links):
+        out = (found.kind != number)[:, None]
+        for sign in (-1.96, 1.96):
+            z = found.mean + sign * found.sd
+            ends.append(np.where(out, np.nan, backward(link, z, data)))
+    every = np.concatenate(ends, axis=-1)
+    return np.stack([np.nanmin(every, axis=-1), np.nanmax(every, axis=-1)], axis=-1)
+
+
+def _why(
+    found: process.Ahead, expected: Floats, measured: Floats
+) -> list[tuple[dict[str, float], ...]]:
+    """Shares of the variance: the law and its drift, noise between rungs, sampling of items."""
+    tau2 = (found.grid[..., 5] ** 2).mean(axis=1)[:, None]
+    rungs = np.clip(tau2 / (found.sd**2).mean(axis=2), 0, 1)
+    law, total = expected.var(axis=2), measured.var(axis=2)
+    whole = np.maximum(np.maximum(law, total), 1e-300)
+    parts = {
+        "the law": (1 - rungs) * law / whole,
+        "noise between rungs": rungs * law / whole,
+        "sampling of items": np.maximum(total - law, 0.0) / whole,
+    }
+    return [
+        tuple({k: float(v[b, t]) for k, v in parts.items()} for t in range(law.shape[1]))
+        for b in range(len(law))
+    ]

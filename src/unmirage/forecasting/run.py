@@ -1,0 +1,302 @@
+"""Records -> Forecasts, and Records -> Backtest: the two ways through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from unmirage.curves.build import build
+from unmirage.curves.identity import Choice
+from unmirage.curves.options import Options, listed, wanted
+from unmirage.errors import InputError, OptionError
+from unmirage.forecasting import routes
+from unmirage.forecasting.backtest import LEAST, hold_out
+from unmirage.forecasting.engine import cut, predict
+from unmirage.forecasting.types import LEVELS, Backtest, Fan, Forecast, Forecasts, Prediction
+from unmirage.types import SCALES, Curve, Floats, Records, Refusal
+
+_Tell = Callable[[int, int], None] | None
+#: places of a fan between the first rung and the target
+FAN = 40
+
+
+def forecast(
+    records: Records,
+    *,
+    to: Mapping[str, float | Sequence[float]],
+    family: Sequence[str] = (),
+    task: Sequence[str] = (),
+    metric: Sequence[str] = (),
+    where: Mapping[str, str] | None = None,
+    by: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    checkpoint: str = "final",
+    higher_is_better: Sequence[str] = (),
+    lower_is_better: Sequence[str] = (),
+    items: int | None = None,
+    chance: Mapping[str, float] | None = None,
+    route: str = "process",
+    seed: int = 0,
+    draws: int = 1000,
+    fan: bool = False,
+    progress: _Tell = None,
+) -> Forecasts:
+    """Forecast every (family, task, metric) of the records at a larger scale.
+
+    Parameters
+    ----------
+    records
+        from :func:`unmirage.read`.
+    to
+        the target, ``{"params": 7e10}``; the name is the scale axis, several values are several
+        forecasts.
+    route
+        "process" (a Gaussian process averaged over links, slopes and noise), "metric" (the smooth
+        companion pushed through the metric), "combined" (laws weighted by held-out skill) or the
+        name of a law.
+    fan
+        also keep the bands between the first rung and the target, to be drawn.
+    family, task, metric, where, by, ignore, checkpoint
+        which rows, and
+    higher_is_better, lower_is_better, items, chance
+        what a table does not say,
+        as for :func:`unmirage.audit`.
+    seed, draws
+        the same input and seed give the same forecast.
+
+    Raises
+    ------
+    OptionError
+        a target that is no scale, or an unknown route.
+    InputError
+        nothing can be forecast; the text names the reason and the mend.
+
+    Examples
+    --------
+    >>> import polars as pl, unmirage
+    >>> table = pl.DataFrame({
+    ...     "family": "demo", "task": "toy", "metric": "acc", "n_samples": 500,
+    ...     "params": [1e6, 1e7, 1e8, 1e9, 1e10], "score": [0.1, 0.2, 0.3, 0.4, 0.5],
+    ... })
+    >>> (f,) = unmirage.forecast(unmirage.read(table), to={"params": 1e11}).forecasts
+    >>> round(f.distance, 1), f.interval(0.5)[0] < 0.6 < f.interval(0.8)[1]
+    (1.0, True)
+    """
+    scale, targets = _target(to)
+    chosen = _Chosen(
+        family, task, metric, where, by, ignore, checkpoint, higher_is_better, lower_is_better,
+        items, chance,
+    )  # fmt: skip
+    _check(records, seed, draws)
+    options = chosen.options(scale)
+    built = build(records, options)
+    curves, refused = _enough(built.curves)
+    asked = [i for i, c in enumerate(curves) if wanted(c.key.metric, options)]
+    if not asked:
+        raise InputError(
+            f"no curve has the {LEAST} rungs that a forecast needs", mend="more models, or --scale"
+        )
+    at = np.log10(np.asarray(targets, float))
+    made = routes.run(route, curves, asked, at, seed=seed, draws=draws, progress=progress)
+    fans = _fans(curves, asked, at, seed) if fan and route == "process" else {}
+    found = [
+        _forecast(curves[i], made[i], t, float(x), route, fans.get((i, t)))
+        for i in asked
+        if i in made
+        for t, x in enumerate(at)
+    ]
+    left = [routes.refusal(curves[i], route) for i in asked if i not in made]
+    if not found:
+        raise InputError(f"{left[0].key.label()}: {left[0].reason}", mend=left[0].mend)
+    settings = {
+        "version": version("unmirage"), "to": {scale: targets}, "route": route, "seed": seed,
+        "draws": draws, **chosen.told(),
+    }  # fmt: skip
+    notes = (*records.notes, *built.notes)
+    return Forecasts(tuple(found), (*built.refused, *refused, *left), notes, settings)
+
+
+def backtest(
+    records: Records,
+    *,
+    held_out: int | Sequence[int] = (1, 2, 3),
+    scale: str | None = None,
+    family: Sequence[str] = (),
+    task: Sequence[str] = (),
+    metric: Sequence[str] = (),
+    where: Mapping[str, str] | None = None,
+    by: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    checkpoint: str = "final",
+    higher_is_better: Sequence[str] = (),
+    lower_is_better: Sequence[str] = (),
+    items: int | None = None,
+    chance: Mapping[str, float] | None = None,
+    seed: int = 0,
+    draws: int = 500,
+    examples: int = 12,
+    progress: _Tell = None,
+) -> Backtest:
+    """Hold out the largest rungs of every series, forecast them, and score the forecasts.
+
+    Parameters
+    ----------
+    held_out
+        how many of the largest rungs are held out; several numbers are several origins.
+    examples
+        so many series are kept whole, to be drawn.
+
+    Other parameters as for :func:`forecast`. The held-out scores are seen by nothing but the
+    scoring.
+
+    Raises
+    ------
+    InputError
+        no series has 3 rungs more than are held out.
+    """
+    rungs = [held_out] if isinstance(held_out, int) else sorted(set(held_out))
+    if not rungs or min(rungs) < 1:
+        raise OptionError(f"hold out {held_out!r} rungs", mend="--hold-out 2, a number from 1 on")
+    chosen = _Chosen(
+        family, task, metric, where, by, ignore, checkpoint, higher_is_better, lower_is_better,
+        items, chance,
+    )  # fmt: skip
+    _check(records, seed, draws)
+    options = chosen.options(scale)
+    built = build(records, options)
+    asked = [c for c in built.curves if wanted(c.key.metric, options)]
+    curves, refused = _enough(asked, LEAST + min(rungs))
+    if not curves:
+        raise InputError(
+            f"no series has {LEAST + min(rungs)} rungs: {LEAST} to learn from and {min(rungs)} "
+            "held out",
+            mend="a smaller --hold-out, or more models",
+        )
+    done = _Steps(len(rungs) * len(curves), progress)
+    rows, made = hold_out(curves, rungs, seed=seed, draws=draws, progress=done)
+    shown = [m for m in made if m[1] == max(n for i, n, _ in made if i == m[0])][:examples]
+    kept = []
+    for i, held, found in shown:
+        whole = curves[i]
+        one = _forecast(cut(whole, -held), found, held - 1, float(whole.x[-1]), "process", None)
+        kept.append((replace(one, fan=_held_fan(whole, held, seed)), whole))
+    settings = {
+        "version": version("unmirage"), "held_out": rungs, "seed": seed, "draws": draws,
+        "scale": scale or "chosen per family", **chosen.told(),
+    }  # fmt: skip
+    notes = (*records.notes, *built.notes)
+    return Backtest(rows, (*built.refused, *refused), notes, settings, tuple(kept))
+
+
+# ---------------------------------------------------------------- parts
+
+
+class _Chosen:
+    """Which rows, as the user said."""
+
+    def __init__(
+        self, family: Any, task: Any, metric: Any, where: Any, by: Any, ignore: Any,
+        checkpoint: str, higher: Any, lower: Any, items: int | None, chance: Any,
+    ) -> None:  # fmt: skip
+        self._lists = {
+            "family": listed(family), "task": listed(task), "metric": listed(metric),
+            "higher_is_better": listed(higher), "lower_is_better": listed(lower),
+        }  # fmt: skip
+        self._where, self._by, self._ignore = dict(where or {}), listed(by), listed(ignore)
+        self._checkpoint, self._items, self._chance = checkpoint, items, dict(chance or {})
+
+    def options(self, scale: str | None) -> Options:
+        choice = Choice(scale, self._by, self._ignore, self._checkpoint)
+        return Options(
+            **self._lists, where=self._where, choice=choice, items=self._items, chance=self._chance
+        )
+
+    def told(self) -> dict[str, object]:
+        lists = {k: list(v) for k, v in self._lists.items()}
+        return {**lists, "where": self._where, "by": list(self._by), "ignore": list(self._ignore)}
+
+
+class _Steps:
+    def __init__(self, total: int, tell: _Tell) -> None:
+        self._done, self._total, self._tell = 0, total, tell
+
+    def __call__(self, more: int) -> None:
+        self._done += more
+        if self._tell:
+            self._tell(self._done, self._total)
+
+
+def _target(to: Mapping[str, float | Sequence[float]]) -> tuple[str, list[float]]:
+    mend = "{'params': 7e10}, or --to params=7e10"
+    if not isinstance(to, Mapping) or len(to) != 1:
+        raise OptionError(f"a target of {to!r}", mend=f"one scale and its value: {mend}")
+    ((name, value),) = to.items()
+    if name not in (*SCALES, "shots"):
+        raise OptionError(f"no scale is named {name!r}", mend=f"{', '.join(SCALES)}: {mend}")
+    values = [float(v) for v in np.atleast_1d(np.asarray(value, float))]
+    if not values or not all(np.isfinite(v) and v > 0 for v in values):
+        raise OptionError(f"a target of {value!r}", mend=f"numbers above 0: {mend}")
+    return name, values
+
+
+def _check(records: object, seed: object, draws: int) -> None:
+    if not isinstance(records, Records):
+        what = f"a forecast takes Records, not {type(records).__name__}"
+        raise OptionError(what, mend="unmirage.forecast(unmirage.read(...), to=...)")
+    if not isinstance(seed, int) or seed < 0:
+        raise OptionError(f"a seed of {seed!r}", mend="a whole number from 0 on")
+    if not 50 <= draws <= 100_000:
+        raise OptionError(f"{draws} draws", mend="between 50 and 100,000; --draws 1000 is usual")
+
+
+def _enough(curves: Sequence[Curve], least: int = LEAST) -> tuple[list[Curve], list[Refusal]]:
+    kept = [c for c in curves if len(c.scale) >= least]
+    few = [c for c in curves if len(c.scale) < least]
+    reason = f"fewer than {least} rungs"
+    return kept, [Refusal(c.key, "too_few_rungs", reason, "more models") for c in few]
+
+
+def _forecast(
+    curve: Curve, found: Prediction, t: int, x: float, route: str, fan: Fan | None
+) -> Forecast:
+    return Forecast(
+        curve.key,
+        curve,
+        10.0**x,
+        x - float(curve.x[-1]),
+        float(np.ptp(curve.x)),
+        route,
+        np.sort(found.measured[t]),
+        np.sort(found.expected[t]),
+        (float(found.widest[t, 0]), float(found.widest[t, 1])),
+        found.weights,
+        found.why[t],
+        fan,
+    )
+
+
+def _fans(
+    curves: Sequence[Curve], asked: Sequence[int], at: Floats, seed: int
+) -> dict[tuple[int, int], Fan]:
+    """The bands up to the farthest target, for each curve asked for."""
+    grids = [np.linspace(c.x[0], max(float(at.max()), c.x[-1]), FAN) for c in curves]
+    made = predict(curves, grids, seed=seed, draws=400)
+    far = int(at.argmax())
+    return {(i, far): _bands(grids[i], made[i]) for i in asked}
+
+
+def _held_fan(curve: Curve, held: int, seed: int) -> Fan:
+    grid = np.linspace(curve.x[0], curve.x[-1], FAN)
+    return _bands(grid, predict([cut(curve, -held)], [grid], seed=seed, draws=400)[0])
+
+
+def _bands(grid: Floats, made: Prediction) -> Fan:
+    bands = {}
+    for level in (LEVELS[0], LEVELS[1], LEVELS[3]):
+        low, high = np.quantile(made.measured, [(1 - level) / 2, (1 + level) / 2], axis=1)
+        bands[level] = (low, high)
+    return Fan(10.0**grid, np.median(made.measured, axis=1), bands)

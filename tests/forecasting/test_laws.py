@@ -1,0 +1,138 @@
+"""Every law in the registry: shapes, bounds, fits equal to scipy's; and a user's own law."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import least_squares
+
+import unmirage
+from unmirage.errors import OptionError, UnmirageError
+from unmirage.forecasting import LAWS, Law, add_law
+from unmirage.forecasting.fitting import AT_BOUND, CONVERGED, DEGENERATE, STATUS, fit, minimise
+
+from .made import logistic, table
+
+T = np.linspace(0, 3, 9)
+TRUTHS = {
+    "power_law": [0.2, 0.7, 0.4],
+    "saturating": [0.9, 0.1, 0.5],
+    "logistic": [0.05, 0.8, 1.5, 0.4],
+    "broken": [0.1, 0.8, 0.1, 0.6, 1.5, 0.4],
+    "m4": [1.2, 0.2, 1.0, 2.0, 0.5],
+    "log_pass_rate": [3.0, 0.5],
+    "logit_line": [1.0, 1.0],
+}
+ours = pytest.mark.parametrize("name", list(TRUTHS))
+
+
+def test_every_law_has_a_truth_here():
+    assert set(TRUTHS) <= set(LAWS)
+
+
+@ours
+def test_formula_takes_any_leading_axes(name):
+    law = LAWS[name]
+    theta = np.broadcast_to(TRUTHS[name], (4, 3, len(law.parameters)))
+    whole = law.formula(theta, np.broadcast_to(T, (4, 3, 9)))
+    assert whole.shape == (4, 3, 9)
+    assert whole[2, 1] == pytest.approx(law.formula(np.array(TRUTHS[name]), T))
+    assert np.diff(whole[0, 0]).max() <= 1e-9  # the error falls with scale
+
+
+@ours
+def test_a_fit_finds_the_curve_it_was_made_from(name):
+    law = LAWS[name]
+    e = law.formula(np.array(TRUTHS[name]), T)
+    found = fit(law, T[None], e[None], np.full((1, 9), 1e-4))
+    assert law.formula(found.theta[0], T) == pytest.approx(e, abs=5e-3)
+    assert found.status[0] in STATUS
+
+
+@ours
+def test_fits_are_as_good_as_scipy(name):
+    """The slow twin: scipy's bounded least squares from the same starts."""
+    law, rng = LAWS[name], np.random.default_rng(5)
+    e = law.formula(np.array(TRUTHS[name]), T) + 0.02 * rng.standard_normal(9)
+    low, high = np.array(law.bounds, float).T
+    best = np.inf
+    for start in law.start(T, e):
+        at = np.clip(start, low + 1e-9, high - 1e-9)
+        twin = least_squares(lambda p: law.formula(np.array(p), T) - e, at, bounds=(low, high))
+        best = min(best, 2 * twin.cost)
+    found = fit(law, T[None], e[None], np.full((1, 9), 1.0))
+    mine = ((law.formula(found.theta[0], T) - e) ** 2).sum()
+    assert mine <= 1.02 * best + 1e-6
+
+
+@ours
+def test_starts_give_finite_curves(name):
+    law = LAWS[name]
+    for e in (np.full(9, 0.5), np.linspace(1.2, -0.1, 9), np.zeros(9)):
+        for start in law.start(T, e):
+            low, high = np.array(law.bounds, float).T
+            assert np.isfinite(law.formula(np.clip(start, low, high), T)).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from(sorted(TRUTHS)))
+def test_fits_stay_in_bounds_and_never_end_worse_than_they_began(seed, name):
+    law, rng = LAWS[name], np.random.default_rng(seed)
+    y = np.clip(rng.normal(0.6, 0.4, (3, 9)), -0.2, 1.5)
+    low, high = np.array(law.bounds, float).T
+    start = np.array([np.clip(law.start(T, row)[0], low, high) for row in y])
+    t, w = np.broadcast_to(T, y.shape), np.ones_like(y)
+    theta, cost, status = minimise(law, t, y, w, start)
+    assert (theta >= low - 1e-12).all()
+    assert (theta <= high + 1e-12).all()
+    assert (cost <= ((y - law.formula(start, t)) ** 2).sum(axis=1) + 1e-12).all()
+    assert set(status) <= set(STATUS)
+
+
+def test_status_says_how_a_fit_ended():
+    law = LAWS["power_law"]
+    t = np.broadcast_to(T, (3, 9))
+    y = np.stack([law.formula(np.array([0.3, 0.6, 0.5]), T), np.full(9, 0.5), 0.9 - 0.25 * T])
+    start = np.array([[0.2, 0.7, 0.4], [0.5, 0.0, 0.0], [0.1, 0.8, 0.3]])
+    _, _, status = minimise(law, t, y, np.ones_like(y), start)
+    assert status[0] == CONVERGED
+    assert status[1] in (DEGENERATE, AT_BOUND)
+    assert status[2] == AT_BOUND  # a straight line runs the offset to its bound
+
+
+def test_draws_are_the_same_for_the_same_seed_and_cover_the_truth():
+    law, rng = LAWS["logit_line"], np.random.default_rng(2)
+    mean = law.formula(np.array(TRUTHS["logit_line"]), T)
+    y = mean + 0.03 * rng.standard_normal((200, 9))
+    t, v = np.broadcast_to(T, y.shape), np.full(y.shape, 9e-4)
+    found = fit(law, t, y, v, draws=100, rng=np.random.default_rng(1))
+    again = fit(law, t, y, v, draws=100, rng=np.random.default_rng(1))
+    assert (found.draws == again.draws).all()
+    low, high = np.quantile(found.draws[:, :, 1], [0.05, 0.95], axis=1)
+    inside = ((low <= 1.0) & (high >= 1.0)).mean()
+    assert 0.83 < inside < 0.97
+
+
+def test_a_users_law_is_fitted_like_ours():
+    def formula(theta, t):
+        a, b = np.moveaxis(theta[..., None, :], -1, 0)
+        return a / (1 + b * t)
+
+    name = "test_hyperbola"
+    if name not in LAWS:
+        bounds = ((0, 2), (0, 10))
+        add_law(Law(name, ("a", "b"), bounds, formula, lambda t, e: [(1.0, 0.3)]))
+    records = unmirage.read(table(logistic(7)))
+    (made,) = unmirage.forecast(records, to={"params": 1e10}, route=name).forecasts
+    assert made.route == name
+    assert made.interval(0.5)[0] < made.median < made.interval(0.5)[1]
+
+
+def test_bad_laws_and_unknown_names_are_refused():
+    with pytest.raises(OptionError, match="bounds"):
+        Law("x", ("a",), (), lambda p, t: t, lambda t, e: [(1.0,)])
+    with pytest.raises(OptionError, match="no intervals"):
+        Law("x", ("a",), ((1, 0),), lambda p, t: t, lambda t, e: [(1.0,)])
+    records = unmirage.read(table(logistic(7)))
+    with pytest.raises(UnmirageError, match="no route or law"):
+        unmirage.forecast(records, to={"params": 1e10}, route="powerlaw")
