@@ -18,6 +18,7 @@ from unmirage.cli.shared import (
     DEBUG,
     MODELS,
     NOTHING,
+    PATHS,
     PERCENT,
     QUIET,
     READ_COLUMNS,
@@ -29,6 +30,7 @@ from unmirage.cli.shared import (
     Many,
     chances,
     errors,
+    given,
     input_files,
     make_console,
     pairs,
@@ -103,7 +105,7 @@ _ALL = typer.Option("--all", help="Show and draw every curve, however many.")
 def audit(
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="PATH", help="Files, folders of logs or tables, stores."),
+        PATHS,
     ],
     family: Annotated[
         Many, typer.Option("--family", "-f", metavar="GLOB", help="Only these families.")
@@ -237,11 +239,11 @@ def _run(
     from unmirage.records import read
 
     with progress_bar("reading", quiet) as progress:
-        records: Records = read(list(paths), progress=progress, **reading)
+        records: Records = read(given(paths), progress=progress, **reading)
     refuse_inputs(targets, input_files(records))
-    given = {name: value for name, value in options.items() if value is not None}
+    asked = {name: value for name, value in options.items() if value is not None}
     with progress_bar("auditing", quiet) as progress:
-        found: Audit = judge(records, progress=progress, **given)
+        found: Audit = judge(records, progress=progress, **asked)
     return found
 
 
@@ -257,14 +259,14 @@ def _forecasts(
     from unmirage.records import read
 
     dropped = ("scale", "draws", "level", "fdr")
-    given = {k: v for k, v in options.items() if v is not None and k not in dropped}
+    asked = {k: v for k, v in options.items() if v is not None and k not in dropped}
     with progress_bar("forecasting", quiet) as progress:
         made: Forecasts = make(
-            read(list(paths), **reading),
+            read(given(paths), **reading),
             to=forecasting.target([target]),
             fan=True,
             progress=progress,
-            **given,
+            **asked,
         )
     return made
 

@@ -12,6 +12,7 @@ import typer
 from unmirage.cli.shared import (
     DEBUG,
     MODELS,
+    PATHS,
     PERCENT,
     QUIET,
     READ_COLUMNS,
@@ -21,6 +22,7 @@ from unmirage.cli.shared import (
     STRICT,
     Many,
     errors,
+    given,
     input_files,
     make_console,
     pairs,
@@ -34,9 +36,6 @@ from unmirage.errors import OptionError
 if TYPE_CHECKING:
     from unmirage.types import Records
 
-_PATHS = typer.Argument(
-    metavar="PATH", help="Files, folders of logs or tables, stores; or example."
-)
 _FAMILY = typer.Option("--family", "-f", metavar="GLOB", help="Only these families.")
 _TASK = typer.Option("--task", "-t", metavar="GLOB", help="Only these tasks.")
 _METRIC = typer.Option("--metric", "-m", metavar="GLOB", help="Only these metrics.")
@@ -57,7 +56,7 @@ _PICTURES = typer.Option("--pictures", metavar="DIR", help="Write a PNG and an S
 
 
 def forecast(
-    paths: Annotated[list[str], _PATHS],
+    paths: Annotated[list[str], PATHS],
     to: Annotated[
         list[str], typer.Option("--to", metavar="SCALE=X", help="The target: params=7e10.")
     ],
@@ -131,7 +130,7 @@ def forecast(
 
 
 def backtest(
-    paths: Annotated[list[str], _PATHS],
+    paths: Annotated[list[str], PATHS],
     hold_out: Annotated[
         str, typer.Option("--hold-out", metavar="N,...", help="Largest rungs to hold out.")
     ] = "1,2,3",
@@ -206,16 +205,13 @@ def _read(
     paths: Sequence[str], targets: Sequence[Path | str | None], columns: Many, scores: Many,
     percent: Many, skip_bad: bool, models: Path | None, strict: bool, quiet: bool,
 ) -> Records:  # fmt: skip
-    from unmirage import examples
     from unmirage.records import read
 
-    given: list[str | Path] = list(paths)
-    if given == ["example"] and not Path("example").exists():
-        given = [examples.path(name) for name in examples.names()]
-    refuse_inputs(targets, given)
+    found = given(paths)
+    refuse_inputs(targets, found)
     with progress_bar("reading", quiet) as progress:
         records: Records = read(
-            given, progress=progress, columns=pairs(columns, "--columns", split=True),
+            found, progress=progress, columns=pairs(columns, "--columns", split=True),
             scores=split_commas(scores), percent=list(percent or ()), skip_bad=skip_bad,
             models=models, strict=strict,
         )  # fmt: skip

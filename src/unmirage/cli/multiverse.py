@@ -12,6 +12,7 @@ from unmirage.cli.shared import (
     DEBUG,
     MODELS,
     NOTHING,
+    PATHS,
     PERCENT,
     QUIET,
     READ_COLUMNS,
@@ -22,6 +23,7 @@ from unmirage.cli.shared import (
     Many,
     chances,
     errors,
+    given,
     input_files,
     make_console,
     pairs,
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 def multiverse(
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="PATH", help="Files, folders of logs or tables, stores."),
+        PATHS,
     ],
     family: Annotated[
         Many, typer.Option("--family", "-f", metavar="GLOB", help="Only these families.")
@@ -194,11 +196,11 @@ def _run(
     from unmirage.records import read
 
     with progress_bar("reading", quiet) as progress:
-        records: Records = read(list(paths), progress=progress, **reading)
+        records: Records = read(given(paths), progress=progress, **reading)
     refuse_inputs(targets, input_files(records))
-    given = {name: value for name, value in options.items() if value is not None}
+    asked = {name: value for name, value in options.items() if value is not None}
     with progress_bar("analyses", quiet) as progress:
-        found: Multiverse = analyse(records, progress=progress, **given)
+        found: Multiverse = analyse(records, progress=progress, **asked)
     return found
 
 

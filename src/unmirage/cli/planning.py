@@ -13,6 +13,7 @@ from unmirage.cli.shared import (
     SEED,
     Many,
     errors,
+    given,
     progress_bar,
     say,
     split_commas,
@@ -139,7 +140,7 @@ def _curve(
     from unmirage.records import read
 
     found = audit(
-        read(paths),
+        read(given(paths)),
         family=split_commas(family),
         task=split_commas(task),
         metric=split_commas(metric),

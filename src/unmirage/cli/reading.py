@@ -11,6 +11,7 @@ from unmirage.cli.shared import (
     DEBUG,
     MODELS,
     NOTHING,
+    PATHS,
     PERCENT,
     QUIET,
     READ_COLUMNS,
@@ -20,6 +21,7 @@ from unmirage.cli.shared import (
     WORKERS,
     Many,
     errors,
+    given,
     input_files,
     make_console,
     pairs,
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 def read(
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="PATH", help="Files, folders of logs or tables, stores."),
+        PATHS,
     ],
     out: Annotated[
         Path | None,
@@ -69,7 +71,7 @@ def read(
         refuse_inputs([out], paths)
         with progress_bar("reading", quiet) as progress:
             found: Records = library.read(
-                list(paths),
+                given(paths),
                 columns=pairs(columns, "--columns", split=True),
                 scores=split_commas(scores),
                 percent=list(percent or ()),

@@ -42,6 +42,7 @@ READ_SCORES = typer.Option(
     "--scores", metavar="COLUMN,...", help="The score columns of a wide table, each a task."
 )
 PERCENT = typer.Option("--percent", metavar="METRIC", help="Its scores are on 0-100.")
+PATHS = typer.Argument(metavar="PATH", help="Files, folders of logs or tables, stores; or example.")
 SEED = typer.Option("--seed", help="Seed of every random draw.", show_default=True)
 
 # ---------------------------------------------------------------- parsing
@@ -75,6 +76,15 @@ def chances(values: Many) -> dict[str, float]:
             mend = "--chance 0.25, or --chance TASK=0.25"
             raise OptionError(f"--chance {value!r} holds no number", mend=mend) from None
     return found
+
+
+def given(paths: Sequence[str | Path]) -> list[str | Path]:
+    """The paths; the word ``example``, where nothing has that name, means the bundled ladders."""
+    from unmirage import examples
+
+    if [str(p) for p in paths] == ["example"] and not Path("example").exists():
+        return [examples.path(name) for name in examples.names()]
+    return list(paths)
 
 
 def refuse_inputs(targets: Sequence[Path | str | None], inputs: Sequence[str | Path]) -> None:
