@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -46,6 +46,25 @@ def predict(
     Curves of one family and scale share what they tell of noise and slopes, whatever their task.
     The same curves and seed give the same draws.
     """
+    families: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for i, c in enumerate(curves):
+        families[c.key.family, c.scale_name].append(i)
+    uniform = make.points(draws, seed)
+    made: dict[int, Prediction] = {}
+    for places in families.values():  # one after another: the grid of a family fits into memory
+        mine, targets = [curves[i] for i in places], [at[i] for i in places]
+        made.update(zip(places, _family(mine, targets, uniform, strength, progress), strict=True))
+    return [made[i] for i in range(len(curves))]
+
+
+def _family(
+    curves: Sequence[Curve],
+    at: Sequence[Floats],
+    uniform: Floats,
+    strength: float,
+    progress: _Progress | None,
+) -> list[Prediction]:
+    """The predictions of the curves of one family and scale."""
     groups: _Groups = defaultdict(list)
     for i, c in enumerate(curves):
         groups[form(c), len(c.scale), len(at[i])].append(i)
@@ -55,8 +74,7 @@ def predict(
         like[key] = process.log_likelihood(data[key])
         if progress:
             progress(len(places))
-    weights = _weights(curves, groups, like, strength)
-    uniform = make.points(draws, seed)
+    weights = _weights(groups, like, strength)
     made: dict[int, Prediction] = {}
     for key, places in groups.items():
         weight = weights.pop(key)
@@ -70,38 +88,28 @@ def predict(
     return [made[i] for i in range(len(curves))]
 
 
-def _family(curve: Curve) -> tuple[str, str]:
-    return curve.key.family, curve.scale_name
-
-
 def _weights(
-    curves: Sequence[Curve],
-    groups: _Groups,
-    like: dict[tuple[str, int, int], Floats],
-    strength: float,
+    groups: _Groups, like: Mapping[_Group, Floats], strength: float
 ) -> dict[_Group, Floats]:
-    """Weights of the grid for every series: what the others of its family say, and itself.
+    """Weights of the grid for every series of a family: what the others say, and itself.
 
     A series tells of noise and bends by the rungs that level and slope leave over; tasks of one
     family are no independent witnesses: n of them count as root n.
     """
-    rows: dict[tuple[str, str], list[tuple[_Group, int]]] = defaultdict(list)
-    made = {}
-    for key, places in groups.items():
-        made[key] = np.empty_like(like[key])
-        for row, i in enumerate(places):
-            rows[_family(curves[i])].append((key, row))
-    for members in rows.values():
-        share = len(members) ** -0.5
-        kinds: dict[str, list[tuple[_Group, int]]] = defaultdict(list)
-        for key, row in members:
-            kinds[key[0]].append((key, row))
-        stacked = {k: np.stack([like[key][row] for key, row in v]) for k, v in kinds.items()}
-        count = {k: share * np.array([key[1] - 2.0 for key, _ in v]) for k, v in kinds.items()}
-        weighed = process.weigh(stacked, count, process.flat(strength))
-        for kind, where in kinds.items():
-            for (key, row), one in zip(where, weighed[kind], strict=True):
-                made[key][row] = one
+    share = sum(map(len, groups.values())) ** -0.5
+    kinds: dict[str, list[_Group]] = defaultdict(list)
+    for key in groups:
+        kinds[key[0]].append(key)
+    stacked = {k: np.concatenate([like[key] for key in v]) for k, v in kinds.items()}
+    count = {
+        k: share * np.concatenate([np.full(len(groups[key]), key[1] - 2.0) for key in v])
+        for k, v in kinds.items()
+    }
+    weighed = process.weigh(stacked, count, process.flat(strength))
+    made: dict[_Group, Floats] = {}
+    for kind, keys in kinds.items():
+        ends = np.cumsum([len(groups[key]) for key in keys])
+        made.update(zip(keys, np.split(weighed[kind], ends[:-1]), strict=True))
     return made
 
 
