@@ -224,3 +224,34 @@ def test_every_error_is_ours():
             assert all(j.verdict != "survives" or k >= 5 for j in made.judgements)
         except UnmirageError:
             pass
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ([0.0, 1.0] * 4, "falls back by 100 %"),
+        ([0.1, 0.9] * 4, "more noise between the rungs than models have"),
+        ([0.9] * 7 + [0.1], "stands apart"),
+        ([0.9] + [0.1] * 7, "stands apart"),
+        ([0.9] * 4 + [0.1] * 4, "by a sudden fall"),
+        ([0.0] * 7 + [0.9], "one gap between rungs"),
+    ],
+)
+def test_what_no_smooth_law_makes_need_not_be_an_ability(values, why):
+    j = verdicts(scores(values, n=1000))["acc"]
+    assert j.verdict == "undecided"
+    assert why in j.because
+
+
+def test_a_step_between_models_of_one_size_is_no_matter_of_scale():
+    for second in (np.nextafter(1e9, 2e9), 1e9 * (1 + 1e-12)):
+        scale = [1e6, 1e7, 1e8, 1e9, float(second), 1e10, 1e11, 1e12]
+        j = verdicts(scores([0.1] * 4 + [0.9] * 4, n=1000, scale=scale))["acc"]
+        assert j.verdict == "undecided"
+        assert "one size" in j.because
+
+
+def test_exact_match_that_is_0_at_most_rungs_does_not_survive_for_its_last_rungs():
+    j = verdicts(scores([0.0] * 10 + [0.029, 0.129], n=1000, metric="exact_match"))["exact_match"]
+    assert j.verdict != "survives"
+    assert "resolution" in j.explained_by

@@ -285,7 +285,8 @@ def break_finding(
     a, b = two_numbers(curve.scale[tested.gap], curve.scale[tested.gap + 1])
     g = tested.gap
     share = abs(float(curve.score[g + 1] - curve.score[g])) / float(np.ptp(curve.score))
-    fair = float((curve.x[g + 1] - curve.x[g]) / (curve.x[-1] - curve.x[0]))
+    decades = float(curve.x[g + 1] - curve.x[g])
+    fair = max(decades / float(curve.x[-1] - curve.x[0]), 1e-12)
     what = curve.facts.title
     if not np.isfinite(tested.statistic):
         text = f"{what}: too few rungs ({len(curve.scale)}) to tell a step from a steep smooth law"
@@ -307,6 +308,11 @@ def break_finding(
     values = {
         "law_step_share": float(np.abs(np.diff(mean)).max() / made) if made > 0 else 0.0,
         "rise_share": share,
+        "decades": decades,
+        "outer_share": max(
+            abs(curve.score[1] - curve.score[0]), abs(curve.score[-1] - curve.score[-2])
+        )
+        / float(np.ptp(curve.score)),
         "steepness": share / fair,
         "law_share": float((mean[j + 1] - mean[j]) / step) if step else None,
         "law": law.name,

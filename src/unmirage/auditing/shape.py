@@ -117,7 +117,8 @@ def steepness(y: Floats, x: Floats) -> Floats:
 
     0.8 (x_M - x_1) / width; 1 for a straight line.
     """
-    return np.asarray(0.8 * (x[..., -1] - x[..., 0]) / width(y, x))
+    with np.errstate(divide="ignore"):
+        return np.asarray(0.8 * (x[..., -1] - x[..., 0]) / width(y, x))
 
 
 def steepness_and_onset(y: Floats, x: Floats) -> tuple[Floats, Floats]:

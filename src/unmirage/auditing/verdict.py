@@ -52,6 +52,8 @@ WIDE = 1.5
 HIDES = 0.8
 #: a jump can hide in a gap that is too wide and holds this share of the rise
 HOLDS = 2 / 3
+#: a step between rungs that are closer than so many decades is one between models of one size
+ONE_SIZE = 0.01
 #: rungs needed before a break may stand
 MIN_RUNGS = 5
 
@@ -132,6 +134,16 @@ class _Case:
         f, edge = self.found.get("break"), self.value("break", "edge")
         within = f.statistic if f is not None and f.statistic is not None else -np.inf
         return bool(edge > max(ALIKE, within))
+
+    @property
+    def one_size(self) -> bool:
+        """Is the step one between models of practically one size?"""
+        return self.value(self.evidence, "decades") < ONE_SIZE
+
+    @property
+    def apart(self) -> bool:
+        """Does the outermost rung hold most of the range, and fit no smooth law of the others?"""
+        return self.at_edge and self.value("break", "outer_share") >= HOLDS
 
     @property
     def evidence(self) -> str:
@@ -282,6 +294,8 @@ def _decide(case: _Case) -> Ruling:
         return _still(case)
     if case.unclear:
         return _unclear(case)
+    if not case.jumps and case.apart:
+        return _leans(case, ())
     if not case.jumps and case.says("break", "wild"):
         text = f"{_gradual(case)}, but only with more noise between the rungs than models have"
         return Ruling("undecided", (), text, "seeds or checkpoints of the same rungs")
@@ -345,8 +359,9 @@ def _gradual(case: _Case) -> str:
     if p < case.level:
         share = 100 * case.value("break", "rise_share")
         return f"{text}; a step would fit better ({p_text(p)}), but too small a one: {share:.0f} %"
-    text += f"; smooth laws explain it without a step ({p_text(p)})"
-    return text
+    if not case.leans:
+        return f"{text}; no step with rungs on either side fits much better than smooth laws"
+    return f"{text}; smooth laws explain it without a step ({p_text(p)})"
 
 
 def _more_to_see(case: _Case) -> str:
@@ -383,7 +398,7 @@ def _stands(case: _Case) -> Ruling | None:
         return None  # too few items cannot be ruled out
     if not case.discovered:
         return None
-    if case.coverage_limits or not case.same_place or not case.lasts:
+    if case.coverage_limits or not case.same_place or not case.lasts or case.one_size:
         return None
     if not case.value(case.evidence, "size") > 0:
         return None
@@ -461,11 +476,10 @@ def _rest(case: _Case) -> Ruling:
             "rise look the same",
             f"a rung near {add}",
         )
-    if case.breaks and case.companion is None and not case.lasts:
-        a, b = case.ends("break")
-        text = f"a step between {a} and {b} fits better than smooth laws, but it does not last"
-        text += " or makes no new high"
-        return Ruling("undecided", named, text, "other seeds or checkpoints of these rungs")
+    if case.evidence_breaks and case.one_size:
+        a, _ = case.ends(case.evidence)
+        text = f"two models of practically one size ({a}) differ: that is no matter of scale"
+        return Ruling("undecided", named, text, "seeds or checkpoints of that size")
     if case.evidence_breaks and not case.value(case.evidence, "size") > 0:
         return Ruling(
             "undecided",
@@ -473,6 +487,11 @@ def _rest(case: _Case) -> Ruling:
             "breaks from smooth laws by a sudden fall, not by a rise",
             "other seeds or checkpoints of the rungs where it falls",
         )
+    if case.breaks and case.companion is None and not case.lasts:
+        a, b = case.ends("break")
+        text = f"a step between {a} and {b} fits better than smooth laws, but it does not last"
+        text += " or makes no new high"
+        return Ruling("undecided", named, text, "other seeds or checkpoints of these rungs")
     if case.evidence_breaks and not case.discovered:
         a, b = case.ends(case.evidence)
         text = (
@@ -529,9 +548,9 @@ def _rest(case: _Case) -> Ruling:
 
 def _leans(case: _Case, named: tuple[Explanation, ...]) -> Ruling:
     """A step fits better than any smooth law, but cannot stand."""
-    x, at = case.curve.scale, case.value("sharpness", "step_from")
+    x, y = case.curve.scale, case.curve.score
     if case.at_edge:
-        first = at < float(np.median(x))
+        first = abs(y[1] - y[0]) > abs(y[-1] - y[-2])
         alone = number(x[0] if first else x[-1])
         text = (
             f"the rung at {alone} stands apart from the smooth law of the others, and one rung "

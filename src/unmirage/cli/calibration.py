@@ -56,6 +56,8 @@ def calibrate(
     with errors(debug), stoppable(quiet):
         if quick and full:
             raise OptionError("--quick and --full at once", mend="one of the two; --quick is usual")
+        if only and not split_commas(only):
+            raise OptionError("--only names no question", mend="--only smooth,power")
         from unmirage.calibration import calibrate as measure
         from unmirage.calibration.page import write_page
         from unmirage.calibration.run import DRAWS

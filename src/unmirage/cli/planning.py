@@ -86,6 +86,9 @@ def plan(
                 raise OptionError(f"{said} beside records", mend="the records say it: leave it out")
             truth, design, scale = at_hand(_curve(paths, family, task, metric, where, seed))
         else:
+            named = {"--family": family, "--task": task, "--metric": metric, "--where": where}
+            for said in (k for k, v in named.items() if v):
+                raise OptionError(f"{said} without records", mend="give the PATH of the records")
             truth, scale = GENTLE, None
             usual = Design(noise=0.1)  # no real ladder is without noise
             design = replace(usual, tokens=tokens or usual.tokens, decades=decades or usual.decades)
