@@ -136,3 +136,13 @@ def test_bad_laws_and_unknown_names_are_refused():
     records = unmirage.read(table(logistic(7)))
     with pytest.raises(UnmirageError, match="no route or law"):
         unmirage.forecast(records, to={"params": 1e10}, route="powerlaw")
+
+
+@pytest.mark.parametrize("score", [0.0, 1.0])
+def test_scores_that_never_moved_are_fitted_by_every_law(score):
+    flat = table([score] * 6, n=500, gap=1.0)
+    for name in ("power_law", "saturating", "log_pass_rate"):
+        made = unmirage.forecast(
+            unmirage.read(flat), to={"params": 1e12}, route=name, draws=50
+        ).forecasts
+        assert abs(made[0].median - score) < 0.05, name

@@ -109,11 +109,13 @@ def _step(
     gram = np.einsum("nmp,nmq->npq", jac, jac) * free[:, :, None] * free[:, None]
     eye = np.eye(theta.shape[1])
     diagonal = np.einsum("npp->np", gram)
-    scale = np.where(diagonal > 0, diagonal, 1.0)
-    matrix = gram + (damp[:, None] * scale + 1e-12)[..., None] * eye
-    matrix = matrix + (held.astype(float))[..., None] * eye
-    step = np.linalg.solve(matrix, (pull * free)[..., None])[..., 0]
-    shape = gram / np.sqrt(scale[:, :, None] * scale[:, None]) + held[..., None] * eye
+    scale = np.where(diagonal > 1e-200, diagonal, 1.0)
+    # each parameter in the unit of its own slope: slopes that are far apart do not make it singular
+    one = np.sqrt(scale)
+    shape = gram / (one[:, :, None] * one[:, None]) + held[..., None] * eye
+    shape = np.where(np.isfinite(shape).all(axis=(1, 2))[:, None, None], shape, eye)
+    matrix = shape + (damp[:, None] + 1e-12 / scale)[..., None] * eye
+    step = np.linalg.solve(matrix, (pull * free / one)[..., None])[..., 0] / one
     singular = np.abs(np.linalg.det(shape)) < 1e-9
     return np.nan_to_num(step), singular
 

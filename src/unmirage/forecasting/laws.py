@@ -87,7 +87,7 @@ def _power(theta: Floats, t: Floats) -> Floats:
 
 def _saturating(theta: Floats, t: Floats) -> Floats:
     top, a, b = _parts(theta)
-    return 1 - top * -np.expm1(-a * _ten(b * t))
+    return 1 - top * -np.expm1(np.minimum(-a * _ten(b * t), 80.0))
 
 
 def _logistic(theta: Floats, t: Floats) -> Floats:
@@ -117,7 +117,7 @@ def _m4(theta: Floats, t: Floats) -> Floats:
 
 def _log_pass(theta: Floats, t: Floats) -> Floats:
     a, k = _parts(theta)
-    return -np.expm1(-a * _ten(-k * t))
+    return -np.expm1(np.minimum(-a * _ten(-k * t), 80.0))
 
 
 def _logit_line(theta: Floats, t: Floats) -> Floats:
