@@ -56,6 +56,7 @@ def test_too_far_is_not_known(records):
     assert near.known
     assert not far.known
     assert far.interval(0.95) == far.widest
+    assert np.isnan(far.interval(0.5)).all()
     assert far.widest[1] - far.widest[0] >= np.ptp(near.interval(0.95))
     body = json.loads(unmirage.forecast(records, to={"params": 1e16}).to_json())
     assert body["forecasts"][0]["median"] is None

@@ -57,10 +57,10 @@ class Forecast:
     def interval(self, level: float, *, sampling: bool = True) -> tuple[float, float]:
         """Central predictive interval; ``sampling``: of the measured score, else of the expected.
 
-        A target that is not known gets the widest plausible band at 0.95.
+        A target that is not known gets the widest plausible band at 0.95, and NaN below.
         """
-        if not self.known and level >= 0.95:
-            return self.widest
+        if not self.known:
+            return self.widest if level >= 0.95 else (float("nan"), float("nan"))
         made = self.draws if sampling else self.expected
         low, high = np.quantile(made, [(1 - level) / 2, (1 + level) / 2])
         return float(low), float(high)
