@@ -174,7 +174,7 @@ def test_ctrl_c_saves_all_states_and_the_same_command_goes_on(whole: Whole, tmp_
     folder = Folder(out)
     command = ("-m", "unmirage.cli", *COMMAND, "--out", str(out), "--workers", "2")
     job = start(log, *command)
-    assert wait_for(lambda: list(folder.models.glob("*/step-0000400.safetensors")), job)
+    assert wait_for(lambda: list(folder.models.glob("*/step-*.safetensors")), job)
     os.killpg(job.pid, signal.SIGINT)  # a terminal tells the workers too
     end(job)
     said = log.read_text()

@@ -4,9 +4,10 @@ All errors of one length share their luck: token t of item s is right where a un
 u_st < 1 - e, so the same item is followed from right to wrong as the error e grows.
 
 Text: words of a vocabulary of a thousand, so that a wrong word is right elsewhere by luck in one
-case of a thousand. Log-probabilities: that of each target token is log(1 - e). Choices: K options
-of L tokens; at each token the right option has probability 1 - e and each other e / (K - 1), in
-logits with a normal noise of sd 1, and the log-probability of an option is the sum over its tokens.
+case of a thousand. Values: squared errors of mean e, exponential. Log-probabilities: that of each
+target token is log(1 - e). Choices: K options of L tokens; at each token the right option has
+probability 1 - e and each other e / (K - 1), in logits with a normal noise of sd 1, and the
+log-probability of an option is the sum over its tokens.
 Axes: E errors, S items, T tokens of a target.
 """
 
@@ -67,6 +68,7 @@ def _text(error: Floats, luck: Floats, rng: np.random.Generator) -> pl.DataFrame
             "token_logprobs": pl.Series(nats.reshape(-1, tokens)).cast(pl.List(pl.Float64)),
             "token_correct": pl.Series(right.reshape(-1, tokens)).cast(pl.List(pl.Boolean)),
             "target_bytes": [len(t) for t in spelt] * len(error),
+            "squared_error": (error[:, None] * -np.log1p(-luck).mean(axis=1)).ravel(),
         }
     )
 

@@ -142,7 +142,8 @@ def to_text(made: Forecasts, every: bool = False, most: int = 40) -> Iterable[An
         yield Text("\n".join(_lines(f, scale)))
     yield ""
     if len(shown) < len(made.forecasts):
-        yield f"{len(made.forecasts) - len(shown):,} more: --all shows every one, --out FILE.csv writes all"
+        more = len(made.forecasts) - len(shown)
+        yield f"{more:,} more: --all shows every one, --out FILE.csv writes all"
     if made.refused:
         yield f"{len(made.refused):,} curves could not be forecast: {_reasons(made)}"
     yield (
