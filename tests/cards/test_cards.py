@@ -152,3 +152,18 @@ def test_every_k_of_pass_at_k_has_a_card():
 def test_an_unknown_metric_is_an_error():
     with pytest.raises(MetricError, match="did you mean 'brier'"):
         card("bier")
+
+
+def test_metrics_of_many_labels_are_asked_of_answers_that_long():
+    made = card("all_right@5", items=30)
+    assert [r.tokens for r in made.responses] == [5, 8, 16]
+    assert all(np.isfinite(r.steepness) for r in made.responses)
+    made = card("subset_accuracy@20", items=30)
+    assert [r.tokens for r in made.responses] == [20]
+    assert made.jump == 1.0
+    assert to_text(made)
+
+
+def test_a_metric_of_more_labels_than_can_be_simulated_is_refused():
+    with pytest.raises(MetricError, match="1,000,000 labels are not simulated"):
+        card("subset_accuracy@1000000")

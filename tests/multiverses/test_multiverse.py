@@ -376,6 +376,8 @@ def test_progress_comes_to_an_end(answers):
         ({"at": {"token_prob": [1.5]}}, "a threshold of 1.5 for token_prob, which lies in 0 to 1"),
         ({"at": {"mse": [0.1]}}, "a threshold for mse, which these records do not score"),
         ({"at": {"cross_entropy": [float("nan")]}}, "a threshold of nan"),
+        ({"at": {"cross_entropy": [float("inf")]}}, "a threshold of inf"),
+        ({"at": {"exact_match": [5.0]}}, "a threshold for exact_match, which scores items 0 or 1"),
         ({"k_of_k": [500]}, "K = 500 with the 240 items of exact_match"),
         ({"k_of_k": [121]}, "fewer than two groups"),
         ({"subsets": [241]}, "241 random items of 240"),
@@ -409,6 +411,14 @@ def test_a_choice_that_cannot_be_meant_is_an_error(bad):
 def test_an_argument_that_cannot_be_meant_is_an_error(answers, bad):
     with pytest.raises(OptionError, match="mend: "):
         unmirage.multiverse(answers, **bad)
+
+
+def test_k_of_k_without_scores_of_items_is_an_error():
+    table = pl.DataFrame({"params": [1e6, 1e7, 1e8, 1e9], "score": [0.1, 0.2, 0.3, 0.4]})
+    read = unmirage.read(table.with_columns(family=pl.lit("f"), task=pl.lit("t"),
+                                            metric=pl.lit("acc"), n_samples=100))  # fmt: skip
+    with pytest.raises(OptionError, match="these records do not score item by item"):
+        unmirage.multiverse(read, choices=Choices(k_of_k=[2]), **QUICK)
 
 
 def test_only_records_are_taken():

@@ -18,6 +18,7 @@ import numpy as np
 from unmirage import metrics
 from unmirage.auditing import shape
 from unmirage.cards.answers import CHOICES, answers, guesses
+from unmirage.errors import MetricError
 from unmirage.types import Floats, Metric
 
 LENGTHS = (1, 2, 4, 8, 16)
@@ -28,6 +29,8 @@ ERRORS: Floats = np.linspace(0.0, 1.0, 41) ** 1.5
 FAMILY = (0.3, 0.97, 4.0)
 #: item by item: how far the error is moved, and between which errors
 _STEP, _INNER = 1e-3, (0.05, 0.95)
+#: the longest target that is simulated
+_LONGEST = 1000
 #: rows of repeated answers that are enough
 _ROWS = 1000
 
@@ -66,7 +69,7 @@ class Card:
 def card(name: str, *, items: int = ITEMS, seed: int = 0) -> Card:
     """Measure one metric.
 
-    Raises MetricError where no metric is named so.
+    Raises MetricError where no metric is named so, or where it needs answers too long to simulate.
 
     >>> made = card("exact_match", items=50)
     >>> made.responses[0].tokens, made.jump
@@ -79,9 +82,9 @@ def card(name: str, *, items: int = ITEMS, seed: int = 0) -> Card:
         nan = float("nan")
         ends = (nan, nan)
         return Card(metric, _definition(metric), False, (), ends, declared, None, nan, "", nan)
-    few = _enough(metric, items)
-    matrices = [_scores(metric, ERRORS, t, few, seed) for t in LENGTHS]
-    responses = tuple(_response(metric, t, y, seed) for t, y in zip(LENGTHS, matrices, strict=True))
+    few, lengths = _enough(metric, items), _lengths(metric)
+    matrices = [_scores(metric, ERRORS, t, few, seed) for t in lengths]
+    responses = tuple(_response(metric, t, y, seed) for t, y in zip(lengths, matrices, strict=True))
     guess = None
     if metric.chance:
         guess = float(np.nanmean(metrics.score(metric, guesses(metric, 20_000, seed))))
@@ -97,8 +100,21 @@ def card(name: str, *, items: int = ITEMS, seed: int = 0) -> Card:
         guess,
         bend,
         quantity,
-        _jump(metric, seed),
+        _jump(metric, seed, max(4, lengths[0])),
     )
+
+
+def _lengths(metric: Metric) -> tuple[int, ...]:
+    """Target lengths that are tried: none shorter than the metric needs."""
+    kind, _, least = metric.name.rpartition("_at_")
+    if kind not in ("subset_accuracy", "all_right"):
+        return LENGTHS
+    if int(least) > _LONGEST:
+        raise MetricError(
+            f"{metric.name}: answers of {int(least):,} labels are not simulated",
+            mend=f"a number of at most {_LONGEST:,}",
+        )
+    return (int(least), *(t for t in LENGTHS if t > int(least)))
 
 
 def _enough(metric: Metric, items: int) -> int:
@@ -213,10 +229,11 @@ def _bend(metric: Metric, responses: Sequence[Response]) -> tuple[float, str]:
     return round(float(np.abs(y - line).max() / np.ptp(y)), 6), name
 
 
-def _jump(metric: Metric, seed: int, tokens: int = 4) -> float:
+def _jump(metric: Metric, seed: int, tokens: int) -> float:
     """Largest change of one item's score for a small change of the error, of its range."""
     items = 2 if metric.pooled else 5
-    error = np.arange(_INNER[0], _INNER[1], _STEP)
+    # of a long answer that must be right in every token, items are right where errors are rare
+    error = np.arange(min(_INNER[0], 0.2 / tokens), _INNER[1], _STEP)
     scores = _scores(metric, error, tokens, items, seed)
     return float(
         np.nanmax(np.abs(np.diff(scores, axis=0))) / (np.nanmax(scores) - np.nanmin(scores))

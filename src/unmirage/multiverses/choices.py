@@ -80,7 +80,7 @@ def threshold_cuts(name: str, facts: Facts, scores: Floats, chosen: Choices) -> 
     given = chosen.at.get(name)
     if given is not None:
         for c in given:
-            if not (facts.low <= c <= facts.high):
+            if not (np.isfinite(c) and facts.low <= c <= facts.high):
                 raise OptionError(
                     f"a threshold of {c:g} for {name}, which lies in "
                     f"{facts.low:g} to {facts.high:g}",

@@ -21,7 +21,7 @@ from unmirage.multiverses.analyses import draw as draw_analyses
 from unmirage.multiverses.choices import Choices
 from unmirage.multiverses.judged import judge
 from unmirage.multiverses.looks import look
-from unmirage.multiverses.sources import Source, sources
+from unmirage.multiverses.sources import Source, is_right_or_wrong, sources
 from unmirage.multiverses.table import in_order, levels_of, table
 from unmirage.types import Curve, Floats, Judgement, Multiverse, Note, Records, Universe
 
@@ -104,8 +104,8 @@ def multiverse(
     options = Options(**lists, where=where or {}, choice=choice, items=items, chance=chance or {})
     chosen = choices or Choices()
     built = build(records, options)
+    _check_asked(chosen, built.curves)
     tasks = _tasks(built.curves, options, records, chosen, seed)
-    _check_thresholds(chosen, built.curves)
     plan = _plan([sum(counted(t.cells)) for t in tasks], most)
     told = _plan([min(n, p) for n, p in zip((judged,) * len(tasks), plan, strict=True)], judged)
     done = _Done(sum(plan) + sum(told) + 2 * len(tasks), progress)
@@ -196,15 +196,26 @@ def _of(frame: pl.DataFrame, family: str, task: str) -> pl.DataFrame:
     return frame
 
 
-def _check_thresholds(chosen: Choices, curves: Sequence[Curve]) -> None:
-    known = sorted({c.key.metric for c in curves if c.items is not None})
+def _check_asked(chosen: Choices, curves: Sequence[Curve]) -> None:
+    """Refuse a threshold or a K that no score would be cut by."""
+    itemised = [c for c in curves if c.items is not None]
+    known, right = set(), set()
+    for c in itemised:
+        (right if is_right_or_wrong(c) else known).add(c.key.metric)
+    why = "these records do not score item by item"
     for name in chosen.at:
         if name not in known:
-            there = ", ".join(known) or "none: these are scores without items"
+            there = ", ".join(sorted(known)) or "none here"
             raise OptionError(
-                f"a threshold for {name}, which these records do not score item by item",
+                f"a threshold for {name}, which "
+                + ("scores items 0 or 1" if name in right else why),
                 mend=f"metrics that take a threshold: {there}",
             )
+    if chosen.k_of_k and not right:
+        raise OptionError(
+            "K of K right, but " + ("no metric here scores items 0 or 1" if itemised else why),
+            mend="leave --k-of-k out, or read records of answers that are right or wrong",
+        )
 
 
 def _plan(available: Sequence[int], most: int) -> list[int]:

@@ -119,10 +119,15 @@ def _cuts(members: Sequence[Curve], chosen: Choices) -> tuple[Cut, ...]:
     matrices = [c.items.scores for c in members if c.items is not None]
     scores = np.concatenate([m.ravel() for m in matrices])
     name = members[0].key.metric
-    if np.isin(scores, (0.0, 1.0)).all():
+    if all(map(is_right_or_wrong, members)):
         fewest = min(m.shape[1] for m in matrices)
         return (MEAN, *k_of_k_cuts(name, fewest, chosen))
     return (MEAN, *threshold_cuts(name, members[0].facts, scores, chosen))
+
+
+def is_right_or_wrong(curve: Curve) -> bool:
+    """Is the score of every item 0 or 1?"""
+    return curve.items is not None and bool(np.isin(curve.items.scores, (0.0, 1.0)).all())
 
 
 def _axes(curve: Curve, frame: pl.DataFrame) -> dict[str, Floats]:
