@@ -199,7 +199,8 @@ def _of(frame: pl.DataFrame, family: str, task: str) -> pl.DataFrame:
 def _check_asked(chosen: Choices, curves: Sequence[Curve]) -> None:
     """Refuse a threshold or a K that no score would be cut by."""
     itemised = [c for c in curves if c.items is not None]
-    known, right = set(), set()
+    known: set[str] = set()
+    right: set[str] = set()
     for c in itemised:
         (right if is_right_or_wrong(c) else known).add(c.key.metric)
     why = "these records do not score item by item"
