@@ -363,3 +363,8 @@ def test_what_cannot_be_is_refused(task: str, settings: dict[str, object], said:
     pytest.importorskip("matplotlib", reason="pip install 'unmirage[lab]'")
     with pytest.raises(OptionError, match=said):
         tasks.make(task, 0, settings)  # type: ignore[arg-type]
+
+
+def test_more_letters_than_the_fonts_hold_are_refused():
+    with pytest.raises(OptionError, match="letters that differ"):
+        GlyphsTask(classes=100_000)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unmirage.errors import ExtraMissing
+from unmirage.errors import ExtraMissing, OptionError
 from unmirage.lab.vision.images import Images
 
 SIDE = 16
@@ -129,8 +129,16 @@ def drawings(classes: int, each: int, noise: float, seed: int) -> Images:
 
     Shifts of up to 1.5 pixels, scales of 0.8 to 1.1, turns of up to 15 degrees, a shear of up to
     0.2; ``noise`` is the standard deviation of what is added to every pixel, white = 1.
+
+    Raises:
+        OptionError: the fonts do not hold so many letters.
     """
     letters, faces = alphabet()
+    if classes > len(letters):
+        raise OptionError(
+            f"classes {classes:,}, but the fonts hold {len(letters):,} letters that differ",
+            mend=f"at most {len(letters):,}",
+        )
     rng = np.random.default_rng([seed, 12])
     chosen = rng.permutation(len(letters))[:classes]
     found = np.empty((len(chosen), each, SIDE, SIDE), dtype=np.uint8)
