@@ -6,7 +6,6 @@ Heavy modules are imported by the commands, so that ``unmirage --help`` answers 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +14,20 @@ import typer
 
 from unmirage.cli import calibration, forecasting, lab, metrics, multiverse, planning, reading
 from unmirage.cli.shared import (
+    BY,
+    CHANCE,
+    CHECKPOINT,
     DEBUG,
+    DRAWS,
+    FAMILY,
+    HIGHER,
+    HTML,
+    IGNORE,
+    ITEMS,
+    JSON,
+    LEVEL,
+    LOWER,
+    METRIC,
     MODELS,
     NOTHING,
     PATHS,
@@ -26,18 +38,17 @@ from unmirage.cli.shared import (
     SEED,
     SKIP_BAD,
     STRICT,
+    TASK,
+    WHERE,
     WORKERS,
     Many,
-    chances,
+    curve_options,
     errors,
-    given,
-    input_files,
+    load,
     make_console,
-    pairs,
     progress_bar,
-    refuse_inputs,
+    read_options,
     say,
-    split_commas,
 )
 from unmirage.errors import OptionError
 
@@ -94,8 +105,6 @@ def _root(
 
 # ---------------------------------------------------------------- audit
 
-_HTML = typer.Option("--html", metavar="FILE", help="Write one page that opens offline.")
-_JSON = typer.Option("--json", metavar="FILE", help="Write JSON (docs/json.md); - for stdout.")
 _CSV = typer.Option("--csv", metavar="FILE", help="Write a table, one row per curve.")
 _PICTURES = typer.Option("--pictures", metavar="DIR", help="Write PNG and SVG of each curve.")
 _ALL = typer.Option("--all", help="Show and draw every curve, however many.")
@@ -103,64 +112,32 @@ _ALL = typer.Option("--all", help="Show and draw every curve, however many.")
 
 @app.command()
 def audit(
-    paths: Annotated[
-        list[str],
-        PATHS,
-    ],
-    family: Annotated[
-        Many, typer.Option("--family", "-f", metavar="GLOB", help="Only these families.")
-    ] = None,
-    task: Annotated[
-        Many, typer.Option("--task", "-t", metavar="GLOB", help="Only these tasks.")
-    ] = None,
-    metric: Annotated[
-        Many, typer.Option("--metric", "-m", metavar="GLOB", help="Only these metrics.")
-    ] = None,
+    paths: Annotated[list[str], PATHS],
+    family: Annotated[Many, FAMILY] = None,
+    task: Annotated[Many, TASK] = None,
+    metric: Annotated[Many, METRIC] = None,
     scale: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Scale axis: params, flops, tokens, step or shots."),
     ] = None,
-    where: Annotated[
-        Many, typer.Option("--where", metavar="COLUMN=VALUE", help="Only rows with this value.")
-    ] = None,
+    where: Annotated[Many, WHERE] = None,
     columns: Annotated[Many, READ_COLUMNS] = None,
     scores: Annotated[Many, READ_SCORES] = None,
-    by: Annotated[
-        Many, typer.Option("--by", metavar="COLUMN", help="One curve for each value of it, too.")
-    ] = None,
-    ignore: Annotated[
-        Many, typer.Option("--ignore", metavar="COLUMN", help="Not part of a curve's identity.")
-    ] = None,
-    checkpoint: Annotated[
-        str | None, typer.Option(metavar="WHICH", help="Checkpoints: final, all or step=N.")
-    ] = None,
-    higher_is_better: Annotated[
-        Many, typer.Option("--higher-is-better", metavar="METRIC", help="High scores are good.")
-    ] = None,
-    lower_is_better: Annotated[
-        Many, typer.Option("--lower-is-better", metavar="METRIC", help="Low scores are good.")
-    ] = None,
+    by: Annotated[Many, BY] = None,
+    ignore: Annotated[Many, IGNORE] = None,
+    checkpoint: Annotated[str | None, CHECKPOINT] = None,
+    higher_is_better: Annotated[Many, HIGHER] = None,
+    lower_is_better: Annotated[Many, LOWER] = None,
     percent: Annotated[Many, PERCENT] = None,
-    items: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Items behind a score, where the table is silent."),
-    ] = None,
-    chance: Annotated[
-        Many,
-        typer.Option("--chance", metavar="[TASK=]SCORE", help="Score of a guess, for each task."),
-    ] = None,
+    items: Annotated[int | None, ITEMS] = None,
+    chance: Annotated[Many, CHANCE] = None,
     models: Annotated[Path | None, MODELS] = None,
     skip_bad: Annotated[bool, SKIP_BAD] = False,
     strict: Annotated[bool, STRICT] = False,
     workers: Annotated[int | None, WORKERS] = None,
     seed: Annotated[int, SEED] = 0,
-    draws: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Random draws for each test.")
-    ] = None,
-    level: Annotated[
-        float | None,
-        typer.Option(metavar="P", min=0.0, max=1.0, help="A smaller p-value counts as evidence."),
-    ] = None,
+    draws: Annotated[int | None, DRAWS] = None,
+    level: Annotated[float | None, LEVEL] = None,
     fdr: Annotated[
         bool,
         typer.Option(
@@ -171,8 +148,8 @@ def audit(
         str | None,
         typer.Option(metavar="SCALE=X", help="A section of forecasts in the page: params=7e10."),
     ] = None,
-    html: Annotated[Path | None, _HTML] = None,
-    json: Annotated[str | None, _JSON] = None,
+    html: Annotated[Path | None, HTML] = None,
+    json: Annotated[str | None, JSON] = None,
     csv: Annotated[Path | None, _CSV] = None,
     pictures: Annotated[Path | None, _PICTURES] = None,
     every: Annotated[bool, _ALL] = False,
@@ -182,38 +159,23 @@ def audit(
     """Audit files or folders of scores or answers: is each jump real?"""
     with errors(debug):
         targets = [html, None if json == "-" else json, csv]
-        refuse_inputs(targets, paths)
-        reading = {
-            "columns": pairs(columns, "--columns", split=True),
-            "scores": split_commas(scores),
-            "percent": list(percent or ()),
-            "skip_bad": skip_bad,
-            "models": models,
-            "strict": strict,
-            "workers": workers,
-        }
+        how = read_options(columns, scores, percent, skip_bad, models, strict)
+        how["workers"] = workers
         options = {
-            "family": list(family or ()),
-            "task": list(task or ()),
-            "metric": list(metric or ()),
+            **curve_options(
+                family, task, metric, where, by, ignore, checkpoint, higher_is_better,
+                lower_is_better, items, chance, seed,
+            ),
             "scale": scale,
-            "where": pairs(where, "--where"),
-            "by": list(by or ()),
-            "ignore": list(ignore or ()),
-            "checkpoint": checkpoint,
-            "higher_is_better": list(higher_is_better or ()),
-            "lower_is_better": list(lower_is_better or ()),
-            "items": items,
-            "chance": chances(chance),
-            "seed": seed,
             "draws": draws,
             "level": level,
             "fdr": fdr,
-        }
+        }  # fmt: skip
         if forecast and not html:
             raise OptionError("--forecast without --html", mend="--html report.html")
-        done = _run(paths, reading, options, targets, quiet)
-        beside = _forecasts(paths, reading, options, forecast, quiet) if forecast else None
+        records = load(paths, targets, quiet, how)
+        done = _run(records, options, quiet)
+        beside = _forecasts(records, options, forecast, quiet) if forecast else None
         _report(
             done,
             html=html,
@@ -228,46 +190,24 @@ def audit(
         raise typer.Exit(NOTHING)
 
 
-def _run(
-    paths: Sequence[str | Path],
-    reading: dict[str, Any],
-    options: dict[str, Any],
-    targets: Sequence[Path | str | None],
-    quiet: bool,
-) -> Audit:
+def _run(records: Records, options: dict[str, Any], quiet: bool) -> Audit:
     from unmirage.auditing import audit as judge
-    from unmirage.records import read
 
-    with progress_bar("reading", quiet) as progress:
-        records: Records = read(given(paths), progress=progress, **reading)
-    refuse_inputs(targets, input_files(records))
     asked = {name: value for name, value in options.items() if value is not None}
     with progress_bar("auditing", quiet) as progress:
         found: Audit = judge(records, progress=progress, **asked)
     return found
 
 
-def _forecasts(
-    paths: Sequence[str | Path],
-    reading: dict[str, Any],
-    options: dict[str, Any],
-    target: str,
-    quiet: bool,
-) -> Forecasts:
+def _forecasts(records: Records, options: dict[str, Any], target: str, quiet: bool) -> Forecasts:
     """The same curves, forecast for the section of the page."""
     from unmirage.forecasting import forecast as make
-    from unmirage.records import read
 
     dropped = ("scale", "draws", "level", "fdr")
     asked = {k: v for k, v in options.items() if v is not None and k not in dropped}
+    to = forecasting.target([target])
     with progress_bar("forecasting", quiet) as progress:
-        made: Forecasts = make(
-            read(given(paths), **reading),
-            to=forecasting.target([target]),
-            fan=True,
-            progress=progress,
-            **asked,
-        )
+        made: Forecasts = make(records, to=to, fan=True, progress=progress, **asked)
     return made
 
 
@@ -315,8 +255,8 @@ _TOLD = ("exact_match", "cross_entropy")
 
 @app.command()
 def demo(
-    html: Annotated[Path | None, _HTML] = None,
-    json: Annotated[str | None, _JSON] = None,
+    html: Annotated[Path | None, HTML] = None,
+    json: Annotated[str | None, JSON] = None,
     pictures: Annotated[Path | None, _PICTURES] = None,
     every: Annotated[bool, _ALL] = False,
     seed: Annotated[int, SEED] = 0,
@@ -329,7 +269,8 @@ def demo(
         from unmirage.report.story import story
 
         files = [examples.path(name) for name in examples.names()]
-        done = _run(files, {}, {"seed": seed}, [html, None if json == "-" else json], quiet)
+        records = load(files, [html, None if json == "-" else json], quiet, {})
+        done = _run(records, {"seed": seed}, quiet)
         if not quiet and json != "-":
             told = [j for j in done.judgements if j.key.metric in _TOLD]
             part = done if every or not told else replace(done, judgements=tuple(told))

@@ -5,12 +5,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from unmirage.cli.shared import (
+    BY,
+    CHANCE,
+    CHECKPOINT,
     DEBUG,
+    FAMILY,
+    HIGHER,
+    HTML,
+    IGNORE,
+    ITEMS,
+    LOWER,
+    METRIC,
     MODELS,
     PATHS,
     PERCENT,
@@ -20,34 +30,20 @@ from unmirage.cli.shared import (
     SEED,
     SKIP_BAD,
     STRICT,
+    TASK,
+    WHERE,
     Many,
+    curve_options,
     errors,
-    given,
-    input_files,
+    load,
     make_console,
-    pairs,
     progress_bar,
-    refuse_inputs,
+    read_options,
     say,
     split_commas,
 )
 from unmirage.errors import OptionError
 
-if TYPE_CHECKING:
-    from unmirage.types import Records
-
-_FAMILY = typer.Option("--family", "-f", metavar="GLOB", help="Only these families.")
-_TASK = typer.Option("--task", "-t", metavar="GLOB", help="Only these tasks.")
-_METRIC = typer.Option("--metric", "-m", metavar="GLOB", help="Only these metrics.")
-_WHERE = typer.Option("--where", metavar="COLUMN=VALUE", help="Only rows with this value.")
-_BY = typer.Option("--by", metavar="COLUMN", help="One curve for each value of it, too.")
-_IGNORE = typer.Option("--ignore", metavar="COLUMN", help="Not part of a curve's identity.")
-_CHECKPOINT = typer.Option(metavar="WHICH", help="Checkpoints: final, all or step=N.")
-_HIGHER = typer.Option("--higher-is-better", metavar="METRIC", help="High scores are good.")
-_LOWER = typer.Option("--lower-is-better", metavar="METRIC", help="Low scores are good.")
-_ITEMS = typer.Option(metavar="N", min=1, help="Items behind a score, where the table is silent.")
-_CHANCE = typer.Option("--chance", metavar="[TASK=]SCORE", help="Score of a guess, for each task.")
-_HTML = typer.Option("--html", metavar="FILE", help="Write one page that opens offline.")
 _JSON = typer.Option(
     "--json", metavar="FILE", help="Write JSON (docs/forecasting.md); - for stdout."
 )
@@ -60,9 +56,9 @@ def forecast(
     to: Annotated[
         list[str], typer.Option("--to", metavar="SCALE=X", help="The target: params=7e10.")
     ],
-    family: Annotated[Many, _FAMILY] = None,
-    task: Annotated[Many, _TASK] = None,
-    metric: Annotated[Many, _METRIC] = None,
+    family: Annotated[Many, FAMILY] = None,
+    task: Annotated[Many, TASK] = None,
+    metric: Annotated[Many, METRIC] = None,
     route: Annotated[
         str,
         typer.Option(
@@ -70,23 +66,23 @@ def forecast(
             help="process, metric, two_step, combined, or a law (docs/forecasting.md).",
         ),
     ] = "process",
-    where: Annotated[Many, _WHERE] = None,
+    where: Annotated[Many, WHERE] = None,
     columns: Annotated[Many, READ_COLUMNS] = None,
     scores: Annotated[Many, READ_SCORES] = None,
-    by: Annotated[Many, _BY] = None,
-    ignore: Annotated[Many, _IGNORE] = None,
-    checkpoint: Annotated[str, _CHECKPOINT] = "final",
-    higher_is_better: Annotated[Many, _HIGHER] = None,
-    lower_is_better: Annotated[Many, _LOWER] = None,
+    by: Annotated[Many, BY] = None,
+    ignore: Annotated[Many, IGNORE] = None,
+    checkpoint: Annotated[str, CHECKPOINT] = "final",
+    higher_is_better: Annotated[Many, HIGHER] = None,
+    lower_is_better: Annotated[Many, LOWER] = None,
     percent: Annotated[Many, PERCENT] = None,
-    items: Annotated[int | None, _ITEMS] = None,
-    chance: Annotated[Many, _CHANCE] = None,
+    items: Annotated[int | None, ITEMS] = None,
+    chance: Annotated[Many, CHANCE] = None,
     models: Annotated[Path | None, MODELS] = None,
     skip_bad: Annotated[bool, SKIP_BAD] = False,
     strict: Annotated[bool, STRICT] = False,
     seed: Annotated[int, SEED] = 0,
     draws: Annotated[int, typer.Option(metavar="N", help="Draws of each forecast.")] = 1000,
-    html: Annotated[Path | None, _HTML] = None,
+    html: Annotated[Path | None, HTML] = None,
     json: Annotated[str | None, _JSON] = None,
     out: Annotated[Path | None, _OUT] = None,
     pictures: Annotated[Path | None, _PICTURES] = None,
@@ -103,8 +99,9 @@ def forecast(
 
         aim = target(to)
         targets = [html, None if json == "-" else json, out]
-        records = _read(paths, targets, columns, scores, percent, skip_bad, models, strict, quiet)
-        options = _options(
+        how = read_options(columns, scores, percent, skip_bad, models, strict)
+        records = load(paths, targets, quiet, how)
+        options = curve_options(
             family, task, metric, where, by, ignore, checkpoint, higher_is_better,
             lower_is_better, items, chance, seed,
         )  # fmt: skip
@@ -137,29 +134,29 @@ def backtest(
     scale: Annotated[
         str | None, typer.Option(metavar="NAME", help="Scale axis: params, flops, tokens or step.")
     ] = None,
-    family: Annotated[Many, _FAMILY] = None,
-    task: Annotated[Many, _TASK] = None,
-    metric: Annotated[Many, _METRIC] = None,
+    family: Annotated[Many, FAMILY] = None,
+    task: Annotated[Many, TASK] = None,
+    metric: Annotated[Many, METRIC] = None,
     group: Annotated[
         str, typer.Option("--group", metavar="COLUMN", help="A row of the table for each: task.")
     ] = "task",
-    where: Annotated[Many, _WHERE] = None,
+    where: Annotated[Many, WHERE] = None,
     columns: Annotated[Many, READ_COLUMNS] = None,
     scores: Annotated[Many, READ_SCORES] = None,
-    by: Annotated[Many, _BY] = None,
-    ignore: Annotated[Many, _IGNORE] = None,
-    checkpoint: Annotated[str, _CHECKPOINT] = "final",
-    higher_is_better: Annotated[Many, _HIGHER] = None,
-    lower_is_better: Annotated[Many, _LOWER] = None,
+    by: Annotated[Many, BY] = None,
+    ignore: Annotated[Many, IGNORE] = None,
+    checkpoint: Annotated[str, CHECKPOINT] = "final",
+    higher_is_better: Annotated[Many, HIGHER] = None,
+    lower_is_better: Annotated[Many, LOWER] = None,
     percent: Annotated[Many, PERCENT] = None,
-    items: Annotated[int | None, _ITEMS] = None,
-    chance: Annotated[Many, _CHANCE] = None,
+    items: Annotated[int | None, ITEMS] = None,
+    chance: Annotated[Many, CHANCE] = None,
     models: Annotated[Path | None, MODELS] = None,
     skip_bad: Annotated[bool, SKIP_BAD] = False,
     strict: Annotated[bool, STRICT] = False,
     seed: Annotated[int, SEED] = 0,
     draws: Annotated[int, typer.Option(metavar="N", help="Draws of each forecast.")] = 500,
-    html: Annotated[Path | None, _HTML] = None,
+    html: Annotated[Path | None, HTML] = None,
     json: Annotated[str | None, _JSON] = None,
     out: Annotated[Path | None, _OUT] = None,
     quiet: Annotated[bool, QUIET] = False,
@@ -175,8 +172,9 @@ def backtest(
         groups = ("family", "task", "metric", "settings", "form", "held_out", "ahead")
         if group not in groups:
             raise OptionError(f"no group {group!r}", mend=f"one of {', '.join(groups)}")
-        records = _read(paths, targets, columns, scores, percent, skip_bad, models, strict, quiet)
-        options = _options(
+        how = read_options(columns, scores, percent, skip_bad, models, strict)
+        records = load(paths, targets, quiet, how)
+        options = curve_options(
             family, task, metric, where, by, ignore, checkpoint, higher_is_better,
             lower_is_better, items, chance, seed,
         )  # fmt: skip
@@ -199,46 +197,6 @@ def backtest(
 
 
 # ---------------------------------------------------------------- parts
-
-
-def _read(
-    paths: Sequence[str], targets: Sequence[Path | str | None], columns: Many, scores: Many,
-    percent: Many, skip_bad: bool, models: Path | None, strict: bool, quiet: bool,
-) -> Records:  # fmt: skip
-    from unmirage.records import read
-
-    found = given(paths)
-    refuse_inputs(targets, found)
-    with progress_bar("reading", quiet) as progress:
-        records: Records = read(
-            found, progress=progress, columns=pairs(columns, "--columns", split=True),
-            scores=split_commas(scores), percent=list(percent or ()), skip_bad=skip_bad,
-            models=models, strict=strict,
-        )  # fmt: skip
-    refuse_inputs(targets, input_files(records))
-    return records
-
-
-def _options(
-    family: Many, task: Many, metric: Many, where: Many, by: Many, ignore: Many, checkpoint: str,
-    higher: Many, lower: Many, items: int | None, chance: Many, seed: int,
-) -> dict[str, Any]:  # fmt: skip
-    from unmirage.cli.shared import chances
-
-    return {
-        "family": list(family or ()),
-        "task": list(task or ()),
-        "metric": list(metric or ()),
-        "where": pairs(where, "--where"),
-        "by": list(by or ()),
-        "ignore": list(ignore or ()),
-        "checkpoint": checkpoint,
-        "higher_is_better": list(higher or ()),
-        "lower_is_better": list(lower or ()),
-        "items": items,
-        "chance": chances(chance),
-        "seed": seed,
-    }
 
 
 def target(values: Sequence[str]) -> dict[str, list[float]]:

@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unmirage.cli.shared import (
+    BY,
+    CHANCE,
+    CHECKPOINT,
     DEBUG,
+    DRAWS,
+    FAMILY,
+    HIGHER,
+    HTML,
+    IGNORE,
+    ITEMS,
+    JSON,
+    LEVEL,
+    LOWER,
+    METRIC,
     MODELS,
     NOTHING,
     PATHS,
@@ -20,15 +33,15 @@ from unmirage.cli.shared import (
     SEED,
     SKIP_BAD,
     STRICT,
+    TASK,
+    WHERE,
     Many,
-    chances,
+    curve_options,
     errors,
-    given,
-    input_files,
+    load,
     make_console,
-    pairs,
     progress_bar,
-    refuse_inputs,
+    read_options,
     say,
     split_commas,
 )
@@ -40,19 +53,10 @@ if TYPE_CHECKING:
 
 
 def multiverse(
-    paths: Annotated[
-        list[str],
-        PATHS,
-    ],
-    family: Annotated[
-        Many, typer.Option("--family", "-f", metavar="GLOB", help="Only these families.")
-    ] = None,
-    task: Annotated[
-        Many, typer.Option("--task", "-t", metavar="GLOB", help="Only these tasks.")
-    ] = None,
-    metric: Annotated[
-        Many, typer.Option("--metric", "-m", metavar="GLOB", help="Only these metrics.")
-    ] = None,
+    paths: Annotated[list[str], PATHS],
+    family: Annotated[Many, FAMILY] = None,
+    task: Annotated[Many, TASK] = None,
+    metric: Annotated[Many, METRIC] = None,
     create: Annotated[
         bool, typer.Option("--create", help="Show the analysis that looks most emergent.")
     ] = False,
@@ -82,60 +86,31 @@ def multiverse(
         str | None,
         typer.Option(metavar="NAME", help="Scale axis of the rungs: params, flops, tokens, step."),
     ] = None,
-    where: Annotated[
-        Many, typer.Option("--where", metavar="COLUMN=VALUE", help="Only rows with this value.")
-    ] = None,
+    where: Annotated[Many, WHERE] = None,
     columns: Annotated[Many, READ_COLUMNS] = None,
     scores: Annotated[Many, READ_SCORES] = None,
-    by: Annotated[
-        Many, typer.Option("--by", metavar="COLUMN", help="One curve for each value of it, too.")
-    ] = None,
-    ignore: Annotated[
-        Many, typer.Option("--ignore", metavar="COLUMN", help="Not part of a curve's identity.")
-    ] = None,
-    checkpoint: Annotated[
-        str | None, typer.Option(metavar="WHICH", help="Checkpoints: final, all or step=N.")
-    ] = None,
-    higher_is_better: Annotated[
-        Many, typer.Option("--higher-is-better", metavar="METRIC", help="High scores are good.")
-    ] = None,
-    lower_is_better: Annotated[
-        Many, typer.Option("--lower-is-better", metavar="METRIC", help="Low scores are good.")
-    ] = None,
+    by: Annotated[Many, BY] = None,
+    ignore: Annotated[Many, IGNORE] = None,
+    checkpoint: Annotated[str | None, CHECKPOINT] = None,
+    higher_is_better: Annotated[Many, HIGHER] = None,
+    lower_is_better: Annotated[Many, LOWER] = None,
     percent: Annotated[Many, PERCENT] = None,
-    items: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Items behind a score, where the table is silent."),
-    ] = None,
-    chance: Annotated[
-        Many,
-        typer.Option("--chance", metavar="[TASK=]SCORE", help="Score of a guess, for each task."),
-    ] = None,
+    items: Annotated[int | None, ITEMS] = None,
+    chance: Annotated[Many, CHANCE] = None,
     models: Annotated[Path | None, MODELS] = None,
     skip_bad: Annotated[bool, SKIP_BAD] = False,
     strict: Annotated[bool, STRICT] = False,
     seed: Annotated[int, SEED] = 0,
-    draws: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Random draws for each test.")
-    ] = None,
-    level: Annotated[
-        float | None,
-        typer.Option(metavar="P", min=0.0, max=1.0, help="A smaller p-value counts as evidence."),
-    ] = None,
+    draws: Annotated[int | None, DRAWS] = None,
+    level: Annotated[float | None, LEVEL] = None,
     out: Annotated[
         Path | None,
         typer.Option(
             "--out", "-o", metavar="FILE", help="Write one row an analysis: .csv .parquet."
         ),
     ] = None,
-    html: Annotated[
-        Path | None,
-        typer.Option("--html", metavar="FILE", help="Write one page that opens offline."),
-    ] = None,
-    json: Annotated[
-        str | None,
-        typer.Option("--json", metavar="FILE", help="Write JSON (docs/json.md); - for stdout."),
-    ] = None,
+    html: Annotated[Path | None, HTML] = None,
+    json: Annotated[str | None, JSON] = None,
     pictures: Annotated[
         Path | None,
         typer.Option("--pictures", metavar="DIR", help="Write PNG and SVG of each task."),
@@ -147,37 +122,21 @@ def multiverse(
     """Recompute a claim under every reasonable analysis of the same outputs."""
     with errors(debug):
         targets = [html, None if json == "-" else json, out]
-        refuse_inputs(targets, paths)
         _check_table(out)
-        reading = {
-            "columns": pairs(columns, "--columns", split=True),
-            "scores": split_commas(scores),
-            "percent": list(percent or ()),
-            "skip_bad": skip_bad,
-            "models": models,
-            "strict": strict,
-        }
+        how = read_options(columns, scores, percent, skip_bad, models, strict)
         options = {
-            "family": list(family or ()),
-            "task": list(task or ()),
-            "metric": list(metric or ()),
+            **curve_options(
+                family, task, metric, where, by, ignore, checkpoint, higher_is_better,
+                lower_is_better, items, chance, seed,
+            ),
             "scale": scale,
-            "where": pairs(where, "--where"),
-            "by": list(by or ()),
-            "ignore": list(ignore or ()),
-            "checkpoint": checkpoint,
-            "higher_is_better": list(higher_is_better or ()),
-            "lower_is_better": list(lower_is_better or ()),
-            "items": items,
-            "chance": chances(chance),
             "choices": _choices(threshold, thresholds, k_of_k, subset),
             "most": most,
             "judged": judge,
-            "seed": seed,
             "draws": draws,
             "level": level,
-        }
-        done = _run(paths, reading, options, targets, quiet)
+        }  # fmt: skip
+        done = _run(load(paths, targets, quiet, how), options, quiet)
         _write(done, html, json, out, pictures, quiet)
         if not quiet and json != "-":
             _show(done, create, dissolve, every)
@@ -185,19 +144,9 @@ def multiverse(
         raise typer.Exit(NOTHING)
 
 
-def _run(
-    paths: list[str],
-    reading: dict[str, Any],
-    options: dict[str, Any],
-    targets: list[Path | str | None],
-    quiet: bool,
-) -> Multiverse:
+def _run(records: Records, options: dict[str, Any], quiet: bool) -> Multiverse:
     from unmirage.multiverses import multiverse as analyse
-    from unmirage.records import read
 
-    with progress_bar("reading", quiet) as progress:
-        records: Records = read(given(paths), progress=progress, **reading)
-    refuse_inputs(targets, input_files(records))
     asked = {name: value for name, value in options.items() if value is not None}
     with progress_bar("analyses", quiet) as progress:
         found: Multiverse = analyse(records, progress=progress, **asked)

@@ -21,14 +21,10 @@ from unmirage.cli.shared import (
     WORKERS,
     Many,
     errors,
-    given,
-    input_files,
+    load,
     make_console,
-    pairs,
-    progress_bar,
-    refuse_inputs,
+    read_options,
     say,
-    split_commas,
 )
 from unmirage.errors import OptionError
 
@@ -37,10 +33,7 @@ if TYPE_CHECKING:
 
 
 def read(
-    paths: Annotated[
-        list[str],
-        PATHS,
-    ],
+    paths: Annotated[list[str], PATHS],
     out: Annotated[
         Path | None,
         typer.Option(
@@ -64,27 +57,13 @@ def read(
 ) -> None:
     """Show what files and logs hold, and write it as one store or Parquet file."""
     with errors(debug):
-        from unmirage import records as library
         from unmirage.overview import overview
         from unmirage.report import overview as shown
 
-        refuse_inputs([out], paths)
-        with progress_bar("reading", quiet) as progress:
-            found: Records = library.read(
-                given(paths),
-                columns=pairs(columns, "--columns", split=True),
-                scores=split_commas(scores),
-                percent=list(percent or ()),
-                skip_bad=skip_bad,
-                models=models,
-                strict=strict,
-                workers=workers,
-                need_scale=False,
-                progress=progress,
-            )
+        how = read_options(columns, scores, percent, skip_bad, models, strict)
+        found = load(paths, [out], quiet, {**how, "workers": workers, "need_scale": False})
         seen = overview(found)
         if out is not None:
-            refuse_inputs([out], input_files(found))
             _write(found, out)
         if json:
             typer.echo(shown.to_json(seen), nl=False)

@@ -44,6 +44,21 @@ READ_SCORES = typer.Option(
 PERCENT = typer.Option("--percent", metavar="METRIC", help="Its scores are on 0-100.")
 PATHS = typer.Argument(metavar="PATH", help="Files, folders of logs or tables, stores; or example.")
 SEED = typer.Option("--seed", help="Seed of every random draw.", show_default=True)
+FAMILY = typer.Option("--family", "-f", metavar="GLOB", help="Only these families.")
+TASK = typer.Option("--task", "-t", metavar="GLOB", help="Only these tasks.")
+METRIC = typer.Option("--metric", "-m", metavar="GLOB", help="Only these metrics.")
+WHERE = typer.Option("--where", metavar="COLUMN=VALUE", help="Only rows with this value.")
+BY = typer.Option("--by", metavar="COLUMN", help="One curve for each value of it, too.")
+IGNORE = typer.Option("--ignore", metavar="COLUMN", help="Not part of a curve's identity.")
+CHECKPOINT = typer.Option(metavar="WHICH", help="Checkpoints: final, all or step=N.")
+HIGHER = typer.Option("--higher-is-better", metavar="METRIC", help="High scores are good.")
+LOWER = typer.Option("--lower-is-better", metavar="METRIC", help="Low scores are good.")
+ITEMS = typer.Option(metavar="N", min=1, help="Items behind a score, where the table is silent.")
+CHANCE = typer.Option("--chance", metavar="[TASK=]SCORE", help="Score of a guess, for each task.")
+DRAWS = typer.Option(metavar="N", min=1, help="Random draws for each test.")
+LEVEL = typer.Option(metavar="P", min=0.0, max=1.0, help="A smaller p-value counts as evidence.")
+HTML = typer.Option("--html", metavar="FILE", help="Write one page that opens offline.")
+JSON = typer.Option("--json", metavar="FILE", help="Write JSON (docs/json.md); - for stdout.")
 
 # ---------------------------------------------------------------- parsing
 
@@ -85,6 +100,58 @@ def given(paths: Sequence[str | Path]) -> list[str | Path]:
     if [str(p) for p in paths] == ["example"] and not Path("example").exists():
         return [examples.path(name) for name in examples.names()]
     return list(paths)
+
+
+def read_options(
+    columns: Many, scores: Many, percent: Many, skip_bad: bool, models: Path | None, strict: bool
+) -> dict[str, Any]:
+    """How paths are read, as ``unmirage.read`` takes it."""
+    return {
+        "columns": pairs(columns, "--columns", split=True),
+        "scores": split_commas(scores),
+        "percent": list(percent or ()),
+        "skip_bad": skip_bad,
+        "models": models,
+        "strict": strict,
+    }
+
+
+def load(
+    paths: Sequence[str | Path],
+    targets: Sequence[Path | str | None],
+    quiet: bool,
+    how: dict[str, Any],
+) -> Records:
+    """The records behind the paths; what is read may not be written over."""
+    from unmirage.records import read
+
+    found = given(paths)
+    refuse_inputs(targets, found)
+    with progress_bar("reading", quiet) as progress:
+        records: Records = read(found, progress=progress, **how)
+    refuse_inputs(targets, input_files(records))
+    return records
+
+
+def curve_options(
+    family: Many, task: Many, metric: Many, where: Many, by: Many, ignore: Many,
+    checkpoint: str | None, higher: Many, lower: Many, items: int | None, chance: Many, seed: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Which rows make which curves, as the library takes it."""
+    return {
+        "family": list(family or ()),
+        "task": list(task or ()),
+        "metric": list(metric or ()),
+        "where": pairs(where, "--where"),
+        "by": list(by or ()),
+        "ignore": list(ignore or ()),
+        "checkpoint": checkpoint,
+        "higher_is_better": list(higher or ()),
+        "lower_is_better": list(lower or ()),
+        "items": items,
+        "chance": chances(chance),
+        "seed": seed,
+    }
 
 
 def refuse_inputs(targets: Sequence[Path | str | None], inputs: Sequence[str | Path]) -> None:
