@@ -14,11 +14,14 @@ H = {kind: len(links) * len(process.GRID) for kind, links in LINKS.items()}
 
 def slow_twin(h, x, z, v, at):
     """One series, one point of the grid, written out rung by rung."""
-    fade, m, beta, gamma, omega, tau, kappa = h
+    fade, m, beta, gamma, rho, omega, tau, kappa = h
     t, s, first = x - x[-1], at - x[-1], x[0] - x[-1]
 
     def k(a, b):
         smooth = process.LEVEL_SD**2 + beta**2 * a * b + gamma**2 * (a * b) ** 2
+        if a * b > 0:  # integral over the common way u from 0 of (|a| - u) (|b| - u)
+            near, far = min(abs(a), abs(b)), max(abs(a), abs(b))
+            smooth += rho**2 * (near**2 * far / 2 - near**3 / 6)
         return smooth + omega**2 * (min(a, b) - first)
 
     cover = np.array([[k(a, b) for b in t] for a in t])
@@ -51,6 +54,7 @@ def test_the_closed_form_equals_its_slow_twin():
     [
         ("exact_match", {}, [0.0, 0.02, 0.4, 0.9]),
         ("acc", {"chance": 0.25}, [0.2, 0.26, 0.5, 0.97]),
+        ("prob_correct", {"chance": 0.25}, [0.2, 0.252, 0.5, 0.97]),
         ("cross_entropy", {}, [3.0, 2.0, 1.0, 0.4]),
         ("log_likelihood", {}, [-9.0, -4.0, -2.0, -1.0]),
     ],
@@ -64,11 +68,12 @@ def test_links_come_back(metric, more, values):
         assert backward(link, z, data)[0] == pytest.approx(values, abs=2e-3), link
 
 
-def test_the_jacobian_is_the_slope_of_the_link():
-    (curve,) = curves(table([0.2, 0.3, 0.5, 0.8], n=None, metric="acc", chance=0.25))
+@pytest.mark.parametrize("metric", ["acc", "prob_correct"])
+def test_the_jacobian_is_the_slope_of_the_link(metric):
+    (curve,) = curves(table([0.2, 0.3, 0.5, 0.8], n=None, metric=metric, chance=0.25))
     data = batch([curve])
-    step = 1e-5
-    moved = batch(curves(table(data.y[0] + step, n=None, metric="acc", chance=0.25)))
+    step = 1e-6
+    moved = batch(curves(table(data.y[0] + step, n=None, metric=metric, chance=0.25)))
     for link in LINKS[data.kind]:
         z, _, log_slope = forward(link, data)
         slope = (forward(link, moved)[0] - z) / step
@@ -149,3 +154,25 @@ def test_intervals_hold_on_smooth_families():
     seen = np.array([c.score[-1] for c in whole])
     inside = ((tails[:, 0] <= seen) & (seen <= tails[:, 1])).mean()
     assert 0.85 < inside < 0.96
+
+
+def test_probabilities_just_above_chance_keep_growing():
+    """An excess over chance that doubles each rung is straight on the link for it."""
+    values = 0.25 + 0.001 * 2.0 ** np.arange(8)
+    (curve,) = curves(table(values, n=None, metric="prob_correct", chance=0.25))
+    made = predict([cut(curve, -1)], [curve.x[-1:]])[0]
+    assert np.median(made.measured) - 0.25 == pytest.approx(values[-1] - 0.25, rel=0.15)
+
+
+def test_a_slowing_loss_is_not_forecast_upwards():
+    (curve,) = curves(table([4.0, 3.5, 3.1, 2.9, 2.7, 2.6], n=None, metric="loss"))
+    made = predict([curve], [curve.x[-1] + np.array([0.5, 1.0, 2.0])])[0]
+    median = np.median(made.measured, axis=1)
+    assert (np.diff([2.6, *median]) < 0).all()
+
+
+def test_a_score_that_never_moved_most_likely_stays():
+    """Not for counts of items, which say so themselves; Laplace: 5 / 6 after five equal scores."""
+    (curve,) = curves(table([-0.5] * 5, n=None, metric="normalized_score"))
+    made = predict([curve], [curve.x[-1:] + 0.3], draws=2000)[0]
+    assert 5 / 6 - 0.02 < (made.measured == -0.5).mean() < 0.9

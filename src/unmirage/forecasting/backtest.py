@@ -13,7 +13,7 @@ from unmirage.forecasting import scoring
 from unmirage.forecasting.baselines import BASELINES
 from unmirage.forecasting.engine import cut, predict
 from unmirage.forecasting.process import STRENGTH
-from unmirage.forecasting.series import form
+from unmirage.forecasting.series import BOUNDED, form
 from unmirage.forecasting.types import LEVELS, Prediction
 from unmirage.types import Curve, Floats
 
@@ -36,7 +36,7 @@ def moves(curve: Curve) -> bool:
 
 def unit(curve: Curve) -> float:
     """What CRPS is divided by: 1 for a share, else the range of the whole series."""
-    return 1.0 if form(curve) in ("share", "chance") else float(np.ptp(curve.score)) or 1.0
+    return 1.0 if form(curve) in BOUNDED else float(np.ptp(curve.score)) or 1.0
 
 
 def hold_out(

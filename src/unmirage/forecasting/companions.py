@@ -26,7 +26,7 @@ from unmirage.curves.uncertainty import stream
 from unmirage.forecasting import single
 from unmirage.forecasting.engine import predict
 from unmirage.forecasting.laws import LAWS
-from unmirage.forecasting.series import Batch, backward, batch, form, forward
+from unmirage.forecasting.series import BOUNDED, Batch, backward, batch, form, forward
 from unmirage.forecasting.types import Prediction
 from unmirage.types import Curve, Floats
 
@@ -34,7 +34,7 @@ from unmirage.types import Curve, Floats
 LOSSES = ("cross_entropy", "bits_per_byte", "log_likelihood", "logprob_correct", "logprob_choice")
 #: probabilities among the choices, straightest first
 AMONG = ("prob_correct_norm", "prob_choice_norm")
-_LINK = {"chance": "logit", "share": "logit"}
+_LINK = dict.fromkeys(BOUNDED, "logit")
 #: tasks differ in slope by at least this share of the mean slope
 LEAST_SPREAD = 0.2
 #: variance of z that no regression of so few rungs goes below

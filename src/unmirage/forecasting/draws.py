@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from unmirage.forecasting.process import Ahead
-from unmirage.forecasting.series import Batch, backward
+from unmirage.forecasting.series import BOUNDED, Batch, backward
 from unmirage.types import Floats
 
 
@@ -31,7 +31,7 @@ def expected(found: Ahead, like: Batch, uniform: Floats) -> tuple[Floats, Floats
         here = (found.kind[:, place] == number)[:, None]
         if here.any():
             score = np.where(here, backward(link, z, like), score)
-    return score, found.grid[:, place, 6]
+    return score, found.grid[:, place, 7]
 
 
 def observe(score: Floats, share: Floats, target: Batch, uniform: Floats) -> Floats:
@@ -50,6 +50,6 @@ def observe(score: Floats, share: Floats, target: Batch, uniform: Floats) -> Flo
     )
     u = u + np.sqrt(share)[:, None] * sd * stats.norm.ppf(uniform)
     whole = np.round(np.clip(u, 0, 1) * n) / n
-    u = np.where(counted, whole, np.clip(u, 0, 1) if target.kind in ("share", "chance") else u)
+    u = np.where(counted, whole, np.clip(u, 0, 1) if target.kind in BOUNDED else u)
     low, high = target.low[:, None, None], target.high[:, None, None]
     return np.asarray(np.clip(worst + span * u, low, high))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unmirage.forecasting import draws as make
 from unmirage.forecasting import process
@@ -16,6 +17,8 @@ from unmirage.types import Curve, Floats
 
 #: normals that a forecast is a mixture of, after the grid was weighted
 PARTS = 256
+#: n series of one family and kind count as n to this power
+WITNESSES = 0.5
 #: series drawn at once
 CHUNK = 500
 _Progress = Callable[[int], None]
@@ -94,17 +97,17 @@ def _weights(
     """Weights of the grid for every series of a family: what the others say, and itself.
 
     A series tells of noise and bends by the rungs that level and slope leave over; tasks of one
-    family are no independent witnesses: n of them count as root n.
+    family are no independent witnesses: n of one kind count as n ** WITNESSES.
     """
-    share = sum(map(len, groups.values())) ** -0.5
     kinds: dict[str, list[_Group]] = defaultdict(list)
     for key in groups:
         kinds[key[0]].append(key)
     stacked = {k: np.concatenate([like[key] for key in v]) for k, v in kinds.items()}
-    count = {
-        k: share * np.concatenate([np.full(len(groups[key]), key[1] - 2.0) for key in v])
+    spare = {
+        k: np.concatenate([np.full(len(groups[key]), key[1] - 2.0) for key in v])
         for k, v in kinds.items()
     }
+    count = {k: v * len(v) ** (WITNESSES - 1) for k, v in spare.items()}
     weighed = process.weigh(stacked, count, process.flat(strength))
     made: dict[_Group, Floats] = {}
     for kind, keys in kinds.items():
@@ -117,7 +120,10 @@ def _draw(data: Batch, found: process.Ahead, uniform: Floats) -> list[Prediction
     expected, share = make.expected(found, data, uniform)
     target = _target(data, expected.shape[1])
     measured = make.observe(expected, share, target, uniform[2])
-    widest, why = _widest(data, found), _why(found, expected, measured)
+    stays = _stays(data, uniform)[:, None]
+    expected = np.where(stays, data.y[:, -1, None, None], expected)
+    measured = np.where(stays, data.y[:, -1, None, None], measured)
+    widest, why = _widest(data, found, target), _why(found, expected, measured)
     links = [
         {name: float((row == n).mean()) for n, name in enumerate(found.links)} for row in found.kind
     ]
@@ -125,6 +131,18 @@ def _draw(data: Batch, found: process.Ahead, uniform: Floats) -> list[Prediction
         Prediction(measured[b], expected[b], links[b], why[b], widest[b])
         for b in range(len(measured))
     ]
+
+
+def _stays(data: Batch, uniform: Floats) -> NDArray[np.bool_]:
+    """Draws (B, R) in which a score that never moved, to the last digit, does not move again.
+
+    Of m equal scores all m - 1 that could differ did not: the next does not with a probability of
+    m / (m + 1) (Laplace's rule of succession). Counts of items say so by themselves.
+    """
+    rungs = data.y.shape[1]
+    still = (np.ptp(data.y, axis=1) == 0) & ~np.isfinite(data.n).all(axis=1)
+    within = uniform[0] * PARTS % 1.0  # uniform again, within the part that was drawn
+    return np.asarray(still[:, None] & (within < rungs / (rungs + 1)))
 
 
 def _target(data: Batch, targets: int) -> Batch:
@@ -136,8 +154,8 @@ def _target(data: Batch, targets: int) -> Batch:
     return replace(data, x=blank, y=blank, n=n, se=se)
 
 
-def _widest(data: Batch, found: process.Ahead) -> Floats:
-    """Hull of the 95 % intervals of all parts, (B, T, 2)."""
+def _widest(data: Batch, found: process.Ahead, target: Batch) -> Floats:
+    """Hull of the 95 % intervals of all parts, sampling error in full added, (B, T, 2)."""
     ends = []
     for number, link in enumerate(found.links):
         out = (found.kind != number)[:, None]
@@ -145,14 +163,17 @@ def _widest(data: Batch, found: process.Ahead) -> Floats:
             z = found.mean + sign * found.sd
             ends.append(np.where(out, np.nan, backward(link, z, data)))
     every = np.concatenate(ends, axis=-1)
-    return np.stack([np.nanmin(every, axis=-1), np.nanmax(every, axis=-1)], axis=-1)
+    hull = np.stack([np.nanmin(every, axis=-1), np.nanmax(every, axis=-1)], axis=-1)
+    # low is worst or best: the errors go outward on either end
+    outward = np.where(data.span[:, None] > 0, [0.025, 0.975], [0.975, 0.025])[:, None]
+    return make.observe(hull, np.ones((1, 1)), target, outward)
 
 
 def _why(
     found: process.Ahead, expected: Floats, measured: Floats
 ) -> list[tuple[dict[str, float], ...]]:
     """Shares of the variance: the law and its drift, noise between rungs, sampling of items."""
-    tau2 = (found.grid[..., 5] ** 2).mean(axis=1)[:, None]
+    tau2 = (found.grid[..., 6] ** 2).mean(axis=1)[:, None]
     rungs = np.clip(tau2 / (found.sd**2).mean(axis=2), 0, 1)
     law, total = expected.var(axis=2), measured.var(axis=2)
     whole = np.maximum(np.maximum(law, total), 1e-300)

@@ -2,12 +2,14 @@
 
 With t the decades of scale beyond the last rung seen, a series is
 
-    z_i = a + b t_i + c t_i^2 + w(t_i) + e_i + s_i,
+    z_i = a + b t_i + c t_i^2 + u(t_i) + w(t_i) + e_i + s_i,
     a ~ N(mean z, A^2),  b ~ N(m, beta^2),  c ~ N(0, gamma^2),
 
-w a random walk of omega per square root of a decade, e noise between rungs of sd tau (also of the
-rung to be forecast) and s sampling error of variance kappa v_i: models that answer the same items
-share part of their luck, so kappa may be below 1. The noise of earlier rungs is 10^(phi |t| / 2)
+u a slope that wanders (an integrated random walk from the last rung in both directions, of rho per
+square root of a decade: ahead it keeps the slope at the end, where a parabola would turn), w a
+random walk of omega per square root of a decade, e noise between rungs of sd tau (also of the rung
+to be forecast) and s sampling error of variance kappa v_i: models that answer the same items share
+part of their luck, so kappa may be below 1. The noise of earlier rungs is 10^(phi |t| / 2)
 times as large, which matters along a training run. Given all these numbers h everything is
 normal and in closed form (Rasmussen and Williams 2006, Eqs. 2.23 to 2.25, 2.30). h lies on a grid
 whose weights start flat. The other series of a family move them together (the nonparametric
@@ -38,15 +40,18 @@ LEVEL_SD = 10.0
 HUGE = 1e15
 #: (mean, sd) of the slope at the last rung, link units a decade
 SLOPES = ((0.0, 0.0), (0.0, 0.1), (0.0, 0.4), (0.4, 0.3), (1.0, 0.6), (0.0, 1.5), (0.0, 5.0))
-BENDS = (0.0, 0.2, 1.0)
+#: (gamma, rho)
+BENDS = ((0.0, 0.0), (0.2, 0.0), (1.0, 0.0), (0.0, 0.3), (0.0, 1.0))
 WALKS = (0.0, 0.05, 0.2, 0.6)
 NOISES = (0.003, 0.02, 0.06, 0.2, 0.5)
 KAPPAS = (0.1, 0.4, 1.0)
 FADES = (0.0, 1.0)
 #: rungs from which on noise may be found to fade (along a training run)
 MANY = 12
-#: (H, 7): phi, m, beta, gamma, omega, tau, kappa of one link
-GRID = np.array([(f, *s, *r) for f, s, *r in product(FADES, SLOPES, BENDS, WALKS, NOISES, KAPPAS)])
+#: (H, 8): phi, m, beta, gamma, rho, omega, tau, kappa of one link
+GRID = np.array(
+    [(f, *s, *b, *r) for f, s, b, *r in product(FADES, SLOPES, BENDS, WALKS, NOISES, KAPPAS)]
+)
 #: how many spare rungs the flat prior counts as
 STRENGTH = 20.0
 
@@ -90,12 +95,12 @@ def ahead(train: Batch, at: Floats, pick: Integers, chunk: int = 2_000_000) -> A
 def _exact(
     grid: Floats, x: Floats, z: Floats, v: Floats, at: Floats | None = None
 ) -> tuple[Floats, Floats, Floats]:
-    """Likelihood (B, H), and mean and sd at the targets (B, T, H); grid (B or 1, H, 7)."""
+    """Likelihood (B, H), and mean and sd at the targets (B, T, H); grid (B or 1, H, 8)."""
     last = x[:, -1:]
     t = x - last
     s = np.empty((len(x), 0)) if at is None else at - last
-    fade, m, kappa = grid[..., 0], grid[..., 1], grid[..., 6]
-    beta2, bend2, omega2, tau2 = np.moveaxis(grid[..., 2:6] ** 2, -1, 0)
+    fade, m, kappa = grid[..., 0], grid[..., 1], grid[..., 7]
+    beta2, bend2, rho2, omega2, tau2 = np.moveaxis(grid[..., 2:7] ** 2, -1, 0)
     centre = z.mean(axis=1, keepdims=True)
     first = t[:, :1]
 
@@ -103,6 +108,7 @@ def _exact(
         """(B, H, P, Q) covariance of the smooth part."""
         both = (one[:, :, None] * two[:, None, :])[:, None]
         slope = both * beta2[..., None, None] + both**2 * bend2[..., None, None]
+        slope = slope + _wander(one, two)[:, None] * rho2[..., None, None]
         walk = np.minimum(one[:, :, None], two[:, None, :]) - first[:, :, None]
         return np.asarray(LEVEL_SD**2 + slope + walk[:, None] * omega2[..., None, None])
 
@@ -125,9 +131,17 @@ def _exact(
     beyond, m, tau2 = s[..., None], m[:, None], tau2[:, None]
     mean = centre[..., None] + m * beyond + np.einsum("bhmt,bhm->bth", c, w)
     prior = LEVEL_SD**2 + beyond**2 * beta2[:, None] + beyond**4 * bend2[:, None] + tau2
+    prior = prior + abs(beyond) ** 3 / 3 * rho2[:, None]
     prior = prior + (s - first)[..., None] * omega2[:, None]
     var = prior - np.einsum("bhmt,bhmt->bth", c, c)
     return like, mean, np.sqrt(np.maximum(var, 1e-12))
+
+
+def _wander(one: Floats, two: Floats) -> Floats:
+    """Covariance (B, P, Q) of a random walk integrated from 0 in both directions, of unit rate."""
+    a, b = one[:, :, None], two[:, None, :]
+    near, far = np.minimum(abs(a), abs(b)), np.maximum(abs(a), abs(b))
+    return np.where(a * b > 0, near**2 * (3 * far - near) / 6, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +150,7 @@ class Ahead:
 
     links: tuple[str, ...]
     kind: Integers  # (B, K) place of the link
-    grid: Floats  # (B, K, 7)
+    grid: Floats  # (B, K, 8)
     mean: Floats  # (B, T, K) link scale
     sd: Floats  # (B, T, K) without the sampling error of the target
 

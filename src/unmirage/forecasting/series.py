@@ -11,6 +11,9 @@ noise is nearly normal. Up is good on every link:
 * ``identity``  z = 4 y / span, the slope of a logit half-way up; span: the range of the metric,
   else the size of the largest training score
 * ``log``       z = -log |y|, for losses
+* ``above_half``, ``above_most``
+                z = -log(|y| - e), on which a power law with the offset e is straight; e is 0.5 or
+                0.8 of the smallest training loss
 
 Counts of n items are smoothed, u = (n u + 1/2) / (n + 1), so that 0 and 1 have a place.
 Axes: B series, M rungs, T targets.
@@ -30,20 +33,25 @@ from unmirage.types import Curve, Floats
 LINKS = {
     "share": ("identity", "logit", "loglog"),
     "chance": ("identity", "logit", "chance"),
-    "positive": ("log", "identity"),
+    "excess": ("identity", "logit", "chance", "near"),
+    "positive": ("log", "above_half", "above_most", "identity"),
     "free": ("identity",),
 }
+#: the loss that no model gets below, as a share of the smallest so far
+OFFSETS = {"log": 0.0, "above_half": 0.5, "above_most": 0.8}
 #: items of a share whose number nobody knows, for its smoothing only
 UNKNOWN_ITEMS = 1000.0
-#: how far above chance, as a share of the range, the chance link bends
-BEND = 0.05
+#: kinds of scores that have a best and a worst value
+BOUNDED = ("share", "chance", "excess")
+#: how far above chance, as a share of the range, the links about chance bend
+WIDTHS = {"chance": 0.05, "near": 0.005}
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
     """Series of one kind and one number of rungs."""
 
-    kind: str  # "share" (with a chance level: "chance"), "positive" or "free"
+    kind: str  # of LINKS
     x: Floats  # (B, M) log10 of the scale
     y: Floats  # (B, M) scores
     n: Floats  # (B, M) items where each is right or wrong, else NaN
@@ -65,7 +73,11 @@ def form(curve: Curve) -> str:
     which, y = kind(curve), curve.score
     if which == "share":
         worst = curve.facts.low if curve.facts.higher_is_better else curve.facts.high
-        return "share" if curve.floor == worst else "chance"
+        if curve.floor == worst:
+            return "share"
+        return "chance" if curve.facts.binary else "excess"
+    if np.isfinite([curve.facts.low, curve.facts.high]).all():
+        return "share"  # bounded, but the score of a guess is unknown
     sign = 1.0 if curve.facts.higher_is_better else -1.0
     return "positive" if which == "positive" or (sign * y < 0).all() else "free"
 
@@ -91,7 +103,7 @@ def batch(curves: Sequence[Curve]) -> Batch:
 def _ends(curve: Curve) -> tuple[float, float]:
     """The worst value, and the best less the worst; where there are none, 0 and a size."""
     sign = 1.0 if curve.facts.higher_is_better else -1.0
-    if kind(curve) == "share":
+    if form(curve) in BOUNDED:
         worst = curve.facts.low if sign > 0 else curve.facts.high
         best = curve.facts.high if sign > 0 else curve.facts.low
         return float(worst), float(best - worst)
@@ -108,23 +120,27 @@ def forward(link: str, b: Batch) -> tuple[Floats, Floats, Floats]:
     if link == "identity":
         slope = 4.0 / span * np.ones_like(b.y)
         return 4.0 * (b.y - worst) / span, (slope * se) ** 2, np.log(np.abs(slope))
-    if link == "log":
-        size = np.maximum(np.abs(b.y), 1e-6 * np.abs(span))
+    if link in OFFSETS:
+        size = np.maximum(np.abs(b.y) - _offset(link, b)[:, None], 1e-6 * np.abs(span))
         return -np.log(size / np.abs(span)), (se / size) ** 2, -np.log(size)
     n = np.where(np.isnan(b.n), UNKNOWN_ITEMS, b.n)
     u = (np.clip((b.y - worst) / span, 0, 1) * n + 0.5) / (n + 1)
     own = np.where(np.isnan(b.n), (se / span) ** 2, u * (1 - u) / (n + 1))
-    if link == "chance":
-        base = ((b.floor - b.worst) / b.span)[:, None]
+    if link in WIDTHS:
+        base, width = ((b.floor - b.worst) / b.span)[:, None], 2 * WIDTHS[link]
         v = (u - base) / (1 - base)
         odds = v / (1 - v)
-        z = np.arcsinh(odds / (2 * BEND))
-        slope = 1 / np.sqrt(odds**2 + 4 * BEND**2) / (1 - v) ** 2 / (1 - base)
+        z = np.arcsinh(odds / width)
+        slope = 1 / np.sqrt(odds**2 + width**2) / (1 - v) ** 2 / (1 - base)
     elif link == "loglog":
         z, slope = -np.log(-np.log(u)), -1 / (u * np.log(u))
     else:
         z, slope = np.log(u / (1 - u)), 1 / (u * (1 - u))
     return z, slope**2 * own, np.log(slope / np.abs(span))
+
+
+def _offset(link: str, b: Batch) -> Floats:
+    return np.asarray(OFFSETS[link] * np.abs(b.y).min(axis=1))
 
 
 def backward(link: str, z: Floats, b: Batch) -> Floats:
@@ -138,12 +154,13 @@ def _raw(link: str, z: Floats, b: Batch, shape: tuple[int, ...]) -> Floats:
     worst, span = b.worst.reshape(shape), b.span.reshape(shape)
     if link == "identity":
         return np.asarray(worst + span * z / 4.0)
-    if link == "log":
-        return np.asarray(np.sign(-span) * np.abs(span) * np.exp(-np.clip(z, -30, 30)))
+    if link in OFFSETS:
+        size = np.abs(span) * np.exp(-np.clip(z, -30, 30))
+        return np.asarray(np.sign(-span) * (size + _offset(link, b).reshape(shape)))
     z = np.clip(z, -30.0, 30.0)
-    if link == "chance":
+    if link in WIDTHS:
         base = ((b.floor - b.worst) / b.span).reshape(shape)
-        odds = 2 * BEND * np.sinh(np.minimum(z, 20.0))
+        odds = 2 * WIDTHS[link] * np.sinh(np.minimum(z, 20.0))
         odds = np.maximum(odds, -base)  # where u = 0
         u = base + (1 - base) * odds / (1 + odds)
     else:

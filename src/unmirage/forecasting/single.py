@@ -10,7 +10,7 @@ import numpy as np
 from unmirage.curves.uncertainty import stream
 from unmirage.forecasting.fitting import DEGENERATE, UNFINISHED, fit
 from unmirage.forecasting.laws import Law
-from unmirage.forecasting.series import form
+from unmirage.forecasting.series import BOUNDED, form
 from unmirage.forecasting.types import Prediction
 from unmirage.types import Curve, Floats
 
@@ -18,7 +18,7 @@ from unmirage.types import Curve, Floats
 def to_error(curve: Curve) -> tuple[Floats, Floats, float, float]:
     """Errors (M,) and their sampling variance, and (a, b) with score = a + b error."""
     kind, facts = form(curve), curve.facts
-    if kind in ("share", "chance"):
+    if kind in BOUNDED:
         best = facts.high if facts.higher_is_better else facts.low
         a, b = best, curve.floor - best
     else:

@@ -155,11 +155,11 @@ _PATTERNS: tuple[tuple[re.Pattern[str], Facts], ...] = (
     ),
     (re.compile(r"bleu_?([1-4]|max)"), _share("bleu", "BLEU")),
     (
-        re.compile(rf"(prob_correct|correct_prob|norm_correct_prob)(_choice)?{_RUNG}"),
+        re.compile(rf"(prob_correct|correct_prob|norm_correct_prob)(_choice|_norm)?{_RUNG}"),
         _share("prob_correct", "probability of the right answer", continuous=True),
     ),
     (
-        re.compile(rf"(log_?prob_correct|correct_log_?prob)(_choice)?{_RUNG}"),
+        re.compile(rf"(log_?prob_correct|correct_log_?prob)(_choice|_norm)?{_RUNG}"),
         _log("logprob_correct", "log-probability of the right answer"),
     ),
     (

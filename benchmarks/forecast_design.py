@@ -1,0 +1,114 @@
+"""Choose the design of the process on half of the families, judge it on the other half, then swap.
+
+    python benchmarks/forecast_design.py [--every K] [--workers N] [--out DIR]
+
+Every candidate is run over all sources (a family learns from itself only, so the halves do not
+meet). A design is chosen by the least mean over sources of CRPS, each source divided by the CRPS of
+the last value there; nothing else is looked at. Printed: what either half chose, how the choice
+does on the half that did not choose it, both such halves pooled, and what all families choose.
+"""
+
+import argparse
+import itertools
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+sys.path.insert(0, str(Path(__file__).parent))
+from forecast_series import SOURCES, group, halves, series
+from unmirage.forecasting import engine, process
+from unmirage.forecasting.backtest import hold_out
+from unmirage.forecasting.series import LINKS
+from unmirage.forecasting.types import LEVELS
+
+OFFSETS = {"none": ("log", "identity"), "two": ("log", "above_half", "above_most", "identity")}
+NOISES = {"five": (0.003, 0.02, 0.06, 0.2, 0.5), "six": (0.003, 0.02, 0.06, 0.13, 0.27, 0.5)}
+WITNESSES = (0.5, 0.75)
+STRENGTHS = (10.0, 20.0, 40.0)
+DESIGNS = list(itertools.product(OFFSETS, NOISES, WITNESSES, STRENGTHS))
+
+
+def run(task):
+    """The rows of one source under one design."""
+    (offsets, noises, witnesses, strength), source, every, folder = task
+    name = f"{source}-{offsets}-{noises}-{witnesses}-{strength:g}"
+    path = folder / f"{name}.parquet"
+    if path.exists():
+        return pl.read_parquet(path)
+    LINKS["positive"] = OFFSETS[offsets]
+    process.GRID = np.array(
+        [
+            (f, *s, *b, w, tau, k)
+            for f, s, b, w, tau, k in itertools.product(
+                process.FADES, process.SLOPES, process.BENDS, process.WALKS,
+                NOISES[noises], process.KAPPAS,
+            )
+        ]
+    )  # fmt: skip
+    engine.WITNESSES = witnesses
+    rows, _ = hold_out(series(source)[::every], draws=300, strength=strength)
+    rows = rows.with_columns(
+        source=pl.lit(source), offsets=pl.lit(offsets), noises=pl.lit(noises),
+        witnesses=pl.lit(witnesses), strength=pl.lit(strength),
+    )  # fmt: skip
+    part = path.with_suffix(".part")
+    rows.write_parquet(part)
+    part.rename(path)
+    return rows
+
+
+def loss(rows):
+    """Mean over sources of CRPS over that of the last value."""
+    both = rows.group_by("source").agg(pl.col("crps").mean(), pl.col("crps_last_value").mean())
+    return (both["crps"] / both["crps_last_value"]).mean()
+
+
+def choose(rows):
+    """The designs by their loss, best first."""
+    axes = ["offsets", "noises", "witnesses", "strength"]
+    found = [(loss(part), key) for key, part in rows.group_by(axes)]
+    return sorted(found)
+
+
+def show(name, rows):
+    inside = [((rows["pit"] - 0.5).abs() <= v / 2).mean() for v in LEVELS]
+    cells = " ".join(f"{100 * v:5.1f}" for v in inside)
+    print(f"{name:44s} {rows.height:6d} {cells}  loss {loss(rows):.4f}")
+
+
+def of(rows, design):
+    keys = dict(zip(("offsets", "noises", "witnesses", "strength"), design, strict=True))
+    return rows.filter(**keys)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--every", type=int, default=2, help="each K-th series only")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("runs/design"))
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    sources = [s for s in SOURCES if s != "bigscience"]
+    tasks = [(d, s, asked.every, asked.out) for d in DESIGNS for s in sources]
+    with ProcessPoolExecutor(asked.workers) as pool:
+        found = pl.concat(pool.map(run, tasks), how="diagonal")
+    half = halves(found["family"].unique().to_list())
+    found = found.with_columns(
+        half=pl.col("family").map_elements(lambda f: half[group(f)], return_dtype=pl.Int64)
+    )
+    judged = []
+    for mine in (0, 1):
+        ranked = choose(found.filter(half=mine))
+        print(f"half {'AB'[mine]} chooses", ranked[0], "; worst", ranked[-1])
+        judged.append(of(found, ranked[0][1]).filter(half=1 - mine))
+        show(f"  judged on half {'BA'[mine]}", judged[-1])
+    both = pl.concat(judged)
+    show("each half under the other's choice", both)
+    for (source,), part in both.group_by("source", maintain_order=True):
+        show(f"  {source}", part)
+    show("  moves", both.filter("moves"))
+    for total, key in choose(found):
+        show(f"all: {key} {total:.4f}", of(found, key))
