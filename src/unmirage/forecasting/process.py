@@ -104,13 +104,15 @@ def _exact(
     centre = z.mean(axis=1, keepdims=True)
     first = t[:, :1]
 
+    rates = np.stack([beta2, bend2, rho2, omega2], axis=-1)  # (B or 1, H, 4)
+
     def cover(one: Floats, two: Floats) -> Floats:
         """(B, H, P, Q) covariance of the smooth part."""
-        both = (one[:, :, None] * two[:, None, :])[:, None]
-        slope = both * beta2[..., None, None] + both**2 * bend2[..., None, None]
-        slope = slope + _wander(one, two)[:, None] * rho2[..., None, None]
+        both = one[:, :, None] * two[:, None, :]
         walk = np.minimum(one[:, :, None], two[:, None, :]) - first[:, :, None]
-        return np.asarray(LEVEL_SD**2 + slope + walk[:, None] * omega2[..., None, None])
+        parts = np.stack([both, both**2, _wander(one, two), walk], axis=1)
+        made = LEVEL_SD**2 + rates @ parts.reshape(*parts.shape[:2], -1)
+        return made.reshape(*made.shape[:2], *both.shape[1:])
 
     count, more = t.shape[1], 1 + s.shape[1]
     noise = v[:, None] * kappa[..., None] + tau2[..., None]
@@ -192,8 +194,13 @@ def learn(
     ``count`` (B,): how much each series counts; ``start`` is a Dirichlet prior.
     """
     found = start
+    density = {k: np.exp(v - v.max(axis=1, keepdims=True)) for k, v in like.items()}
     for _ in range(steps):
-        found = _total(_shares(like, count, found), start)
+        totals = {}
+        for kind, values in density.items():
+            weight = found.weight(kind)
+            totals[kind] = weight * ((count[kind] / (values @ weight)) @ values)
+        found = _total(totals, start)
     return found
 
 
@@ -202,7 +209,7 @@ def weigh(
 ) -> dict[str, Floats]:
     """Weights of the grid (B, H) by kind: what all other series say, then the series itself."""
     shares = _shares(like, count, learn(like, count, start))
-    total, made = _total(shares, start), {}
+    total, made = _total({k: v.sum(axis=0) for k, v in shares.items()}, start), {}
     for kind, share in shares.items():
         mine = share.reshape(len(share), len(LINKS[kind]), -1)
         points = np.stack([total.point[name] for name in LINKS[kind]])
@@ -221,13 +228,13 @@ def _shares(
     }
 
 
-def _total(shares: Mapping[str, Floats], start: Prior) -> Prior:
-    """What the series give, (B, H) by kind, added to the start."""
+def _total(totals: Mapping[str, Floats], start: Prior) -> Prior:
+    """What the series give, (H,) by kind, added to the start."""
     links, points = dict(start.link), dict(start.point)
-    for kind, share in shares.items():
-        total = share.sum(axis=0).reshape(len(LINKS[kind]), -1)
-        links[kind] = links[kind] + total.sum(axis=1)
-        for name, part in zip(LINKS[kind], total, strict=True):
+    for kind, total in totals.items():
+        parts = total.reshape(len(LINKS[kind]), -1)
+        links[kind] = links[kind] + parts.sum(axis=1)
+        for name, part in zip(LINKS[kind], parts, strict=True):
             points[name] = points[name] + part
     return Prior(links, points)
 
