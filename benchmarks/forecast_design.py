@@ -14,46 +14,43 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 sys.path.insert(0, str(Path(__file__).parent))
 from forecast_series import SOURCES, group, halves, series
-from unmirage.forecasting import engine, process
+from unmirage.forecasting import engine
 from unmirage.forecasting.backtest import hold_out
 from unmirage.forecasting.series import LINKS
+from unmirage.forecasting.series import OFFSETS as SHARES
 from unmirage.forecasting.types import LEVELS
 
-OFFSETS = {"none": ("log", "identity"), "two": ("log", "above_half", "above_most", "identity")}
-NOISES = {"five": (0.003, 0.02, 0.06, 0.2, 0.5), "six": (0.003, 0.02, 0.06, 0.13, 0.27, 0.5)}
+OFFSETS = {
+    "none": ("log", "identity"),
+    "half": ("log", "above", "identity"),
+    "both": ("log", "above", "above_most", "identity"),
+}
+SHARES["above_most"] = 0.8
 WITNESSES = (0.5, 0.75)
 STRENGTHS = (10.0, 20.0, 40.0)
-DESIGNS = list(itertools.product(OFFSETS, NOISES, WITNESSES, STRENGTHS))
+DESIGNS = list(itertools.product(OFFSETS, WITNESSES, STRENGTHS))
 
 
 def run(task):
     """The rows of one source under one design."""
-    (offsets, noises, witnesses, strength), source, every, folder = task
-    name = f"{source}-{offsets}-{noises}-{witnesses}-{strength:g}"
+    (offsets, witnesses, strength), source, every, folder = task
+    name = f"{source}-{offsets}-{witnesses}-{strength:g}"
     path = folder / f"{name}.parquet"
     if path.exists():
         return pl.read_parquet(path)
     LINKS["positive"] = OFFSETS[offsets]
-    process.GRID = np.array(
-        [
-            (f, *s, *b, w, tau, k)
-            for f, s, b, w, tau, k in itertools.product(
-                process.FADES, process.SLOPES, process.BENDS, process.WALKS,
-                NOISES[noises], process.KAPPAS,
-            )
-        ]
-    )  # fmt: skip
     engine.WITNESSES = witnesses
     rows, _ = hold_out(series(source)[::every], draws=300, strength=strength)
     rows = rows.with_columns(
-        source=pl.lit(source), offsets=pl.lit(offsets), noises=pl.lit(noises),
-        witnesses=pl.lit(witnesses), strength=pl.lit(strength),
-    )  # fmt: skip
+        source=pl.lit(source),
+        offsets=pl.lit(offsets),
+        witnesses=pl.lit(witnesses),
+        strength=pl.lit(strength),
+    )
     part = path.with_suffix(".part")
     rows.write_parquet(part)
     part.rename(path)
@@ -68,7 +65,7 @@ def loss(rows):
 
 def choose(rows):
     """The designs by their loss, best first."""
-    axes = ["offsets", "noises", "witnesses", "strength"]
+    axes = ["offsets", "witnesses", "strength"]
     found = [(loss(part), key) for key, part in rows.group_by(axes)]
     return sorted(found)
 
@@ -80,7 +77,7 @@ def show(name, rows):
 
 
 def of(rows, design):
-    keys = dict(zip(("offsets", "noises", "witnesses", "strength"), design, strict=True))
+    keys = dict(zip(("offsets", "witnesses", "strength"), design, strict=True))
     return rows.filter(**keys)
 
 

@@ -18,7 +18,7 @@ from unmirage.types import Curve, Floats
 #: normals that a forecast is a mixture of, after the grid was weighted
 PARTS = 256
 #: n series of one family and kind count as n to this power
-WITNESSES = 0.5
+WITNESSES = 0.75
 #: series drawn at once
 CHUNK = 500
 _Progress = Callable[[int], None]

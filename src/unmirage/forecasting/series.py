@@ -11,9 +11,8 @@ noise is nearly normal. Up is good on every link:
 * ``identity``  z = 4 y / span, the slope of a logit half-way up; span: the range of the metric,
   else the size of the largest training score
 * ``log``       z = -log |y|, for losses
-* ``above_half``, ``above_most``
-                z = -log(|y| - e), on which a power law with the offset e is straight; e is 0.5 or
-                0.8 of the smallest training loss
+* ``above``     z = -log(|y| - e), on which a power law with the offset e is straight; e is half the
+                smallest training loss
 
 Counts of n items are smoothed, u = (n u + 1/2) / (n + 1), so that 0 and 1 have a place.
 Axes: B series, M rungs, T targets.
@@ -34,11 +33,11 @@ LINKS = {
     "share": ("identity", "logit", "loglog"),
     "chance": ("identity", "logit", "chance"),
     "excess": ("identity", "logit", "chance", "near"),
-    "positive": ("log", "above_half", "above_most", "identity"),
+    "positive": ("log", "above", "identity"),
     "free": ("identity",),
 }
 #: the loss that no model gets below, as a share of the smallest so far
-OFFSETS = {"log": 0.0, "above_half": 0.5, "above_most": 0.8}
+OFFSETS = {"log": 0.0, "above": 0.5}
 #: items of a share whose number nobody knows, for its smoothing only
 UNKNOWN_ITEMS = 1000.0
 #: kinds of scores that have a best and a worst value
