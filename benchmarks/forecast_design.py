@@ -3,8 +3,9 @@
     python benchmarks/forecast_design.py [--every K] [--workers N] [--out DIR]
 
 Every candidate is run over all sources (a family learns from itself only, so the halves do not
-meet). A design is chosen by the least mean over sources of CRPS, each source divided by the CRPS of
-the last value there; nothing else is looked at. Printed: what either half chose, how the choice
+meet). A design is chosen by the least loss: the mean over sources of CRPS (as a share of that of the
+last value) plus the mean over sources and levels of how far coverage is off; nothing else is looked
+at. Printed: what either half chose, how the choice
 does on the half that did not choose it, both such halves pooled, and what all families choose.
 """
 
@@ -25,12 +26,11 @@ from unmirage.forecasting.series import OFFSETS as SHARES
 from unmirage.forecasting.types import LEVELS
 
 OFFSETS = {
-    "none": ("log", "identity"),
     "half": ("log", "above", "identity"),
     "both": ("log", "above", "above_most", "identity"),
 }
 SHARES["above_most"] = 0.8
-WITNESSES = (0.5, 0.75)
+WITNESSES = (0.25, 0.5, 0.75)
 STRENGTHS = (10.0, 20.0, 40.0)
 DESIGNS = list(itertools.product(OFFSETS, WITNESSES, STRENGTHS))
 
@@ -58,9 +58,11 @@ def run(task):
 
 
 def loss(rows):
-    """Mean over sources of CRPS over that of the last value."""
-    both = rows.group_by("source").agg(pl.col("crps").mean(), pl.col("crps_last_value").mean())
-    return (both["crps"] / both["crps_last_value"]).mean()
+    """Mean over sources of CRPS over that of the last value, and of the error of coverage."""
+    inside = {v: ((pl.col("pit") - 0.5).abs() <= v / 2).mean() for v in LEVELS}
+    off = pl.mean_horizontal((share - v).abs() for v, share in inside.items())
+    share = pl.col("crps").mean() / pl.col("crps_last_value").mean()
+    return rows.group_by("source").agg(loss=share + off)["loss"].mean()
 
 
 def choose(rows):
@@ -83,7 +85,7 @@ def of(rows, design):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--every", type=int, default=2, help="each K-th series only")
+    parser.add_argument("--every", type=int, default=1, help="each K-th series only")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("runs/design"))
     asked = parser.parse_args()

@@ -18,7 +18,7 @@ def slow_twin(h, x, z, v, at):
     t, s, first = x - x[-1], at - x[-1], x[0] - x[-1]
 
     def k(a, b):
-        smooth = process.LEVEL_SD**2 + beta**2 * a * b + gamma**2 * (a * b) ** 2
+        smooth = process.LEVEL_SD**2 + beta**2 * a * b + gamma**2 * (min(a, 0) * min(b, 0)) ** 2
         if a * b > 0:  # integral over the common way u from 0 of (|a| - u) (|b| - u)
             near, far = min(abs(a), abs(b)), max(abs(a), abs(b))
             smooth += rho**2 * (near**2 * far / 2 - near**3 / 6)

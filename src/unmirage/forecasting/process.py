@@ -2,14 +2,14 @@
 
 With t the decades of scale beyond the last rung seen, a series is
 
-    z_i = a + b t_i + c t_i^2 + u(t_i) + w(t_i) + e_i + s_i,
+    z_i = a + b t_i + c min(t_i, 0)^2 + u(t_i) + w(t_i) + e_i + s_i,
     a ~ N(mean z, A^2),  b ~ N(m, beta^2),  c ~ N(0, gamma^2),
 
-u a slope that wanders (an integrated random walk from the last rung in both directions, of rho per
-square root of a decade: ahead it keeps the slope at the end, where a parabola would turn), w a
-random walk of omega per square root of a decade, e noise between rungs of sd tau (also of the rung
-to be forecast) and s sampling error of variance kappa v_i: models that answer the same items share
-part of their luck, so kappa may be below 1. The noise of earlier rungs is 10^(phi |t| / 2)
+c a bend that ends with the last rung (ahead, a parabola would turn), u a slope that wanders (a
+random walk integrated from the last rung in both directions, of rho per square root of a decade),
+w a random walk of omega per square root of a decade, e noise between rungs of sd tau (also of the
+rung to be forecast) and s sampling error of variance kappa v_i: models that answer the same items
+share part of their luck, so kappa may be below 1. The noise of earlier rungs is 10^(phi |t| / 2)
 times as large, which matters along a training run. Given all these numbers h everything is
 normal and in closed form (Rasmussen and Williams 2006, Eqs. 2.23 to 2.25, 2.30). h lies on a grid
 whose weights start flat. The other series of a family move them together (the nonparametric
@@ -109,10 +109,11 @@ def _exact(
     def cover(one: Floats, two: Floats) -> Floats:
         """(B, H, P, Q) covariance of the smooth part."""
         both = one[:, :, None] * two[:, None, :]
+        past = np.minimum(one, 0)[:, :, None] * np.minimum(two, 0)[:, None, :]
         walk = np.minimum(one[:, :, None], two[:, None, :]) - first[:, :, None]
-        parts = np.stack([both, both**2, _wander(one, two), walk], axis=1)
+        parts = np.stack([both, past**2, _wander(one, two), walk], axis=1)
         made = LEVEL_SD**2 + rates @ parts.reshape(*parts.shape[:2], -1)
-        return made.reshape(*made.shape[:2], *both.shape[1:])
+        return np.asarray(made.reshape(*made.shape[:2], *both.shape[1:]))
 
     count, more = t.shape[1], 1 + s.shape[1]
     noise = v[:, None] * kappa[..., None] + tau2[..., None]
@@ -132,7 +133,12 @@ def _exact(
     like = -0.5 * (w**2).sum(axis=2) - logdet - 0.5 * t.shape[1] * np.log(2 * np.pi)
     beyond, m, tau2 = s[..., None], m[:, None], tau2[:, None]
     mean = centre[..., None] + m * beyond + np.einsum("bhmt,bhm->bth", c, w)
-    prior = LEVEL_SD**2 + beyond**2 * beta2[:, None] + beyond**4 * bend2[:, None] + tau2
+    prior = (
+        LEVEL_SD**2
+        + beyond**2 * beta2[:, None]
+        + np.minimum(beyond, 0) ** 4 * bend2[:, None]
+        + tau2
+    )
     prior = prior + abs(beyond) ** 3 / 3 * rho2[:, None]
     prior = prior + (s - first)[..., None] * omega2[:, None]
     var = prior - np.einsum("bhmt,bhmt->bth", c, c)
