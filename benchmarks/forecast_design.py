@@ -3,10 +3,10 @@
     python benchmarks/forecast_design.py [--every K] [--workers N] [--out DIR]
 
 Every candidate is run over all sources (a family learns from itself only, so the halves do not
-meet). A design is chosen by the least loss: the mean over sources of CRPS (as a share of that of the
-last value) plus the mean over sources and levels of how far coverage is off; nothing else is looked
-at. Printed: what either half chose, how the choice
-does on the half that did not choose it, both such halves pooled, and what all families choose.
+meet). A design is chosen by the least loss: the mean over sources of CRPS (as a share of that of
+the last value) plus the mean over sources and levels of how far coverage is off; nothing else is
+looked at. Printed: what either half chose, how the choice does on the half that did not choose it,
+both such halves pooled, and what all families choose.
 """
 
 import argparse
