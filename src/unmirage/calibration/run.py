@@ -18,7 +18,7 @@ from scipy import stats
 
 import unmirage
 from unmirage.auditing import audit, shape
-from unmirage.auditing.findings import items_needed
+from unmirage.auditing.resolution import items_needed
 from unmirage.auditing.verdict import looks_sharp
 from unmirage.calibration.grid import (
     LEAST,
@@ -203,10 +203,10 @@ def _file(cell: Cell | Survey, families: int, seed: int) -> str:
 def _code() -> str:
     """One hash over the modules that make a verdict."""
     home, found = Path(unmirage.__file__).parent, hashlib.sha256()
-    for part in ("records", "metrics", "curves", "auditing", "calibration"):
+    for part in ("records", "metrics", "curves", "auditing", "calibration", "simulate"):
         for path in sorted((home / part).rglob("*.py")):
             found.update(path.read_bytes())
-    for name in ("simulate.py", "registry.py", "types.py"):
+    for name in ("registry.py", "types.py"):
         found.update((home / name).read_bytes())
     return found.hexdigest()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 
@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 
 from unmirage.curves.build import build
-from unmirage.curves.identity import Choice
-from unmirage.curves.options import Options, listed, wanted
+from unmirage.curves.options import Options, options_of, wanted
+from unmirage.curves.progress import Steps, Tell
 from unmirage.curves.uncertainty import stream
 from unmirage.errors import OptionError
 from unmirage.multiverses import shares
@@ -27,7 +27,6 @@ from unmirage.types import Curve, Floats, Judgement, Multiverse, Note, Records, 
 
 #: resamples of the items behind the intervals of the shares
 RESAMPLES = 40
-Progress = Callable[[int, int], None]
 
 
 def multiverse(
@@ -51,7 +50,7 @@ def multiverse(
     seed: int = 0,
     draws: int = 200,
     level: float = 0.05,
-    progress: Progress | None = None,
+    progress: Tell | None = None,
 ) -> Multiverse:
     """Recompute the claim of every family and task under every reasonable analysis.
 
@@ -93,22 +92,18 @@ def multiverse(
     (9, 0)
     """
     _check(records, seed, draws, level, most, judged)
-    lists = {
-        "family": listed(family),
-        "task": listed(task),
-        "metric": listed(metric),
-        "higher_is_better": listed(higher_is_better),
-        "lower_is_better": listed(lower_is_better),
-    }
-    choice = Choice(scale, listed(by), listed(ignore), checkpoint)
-    options = Options(**lists, where=where or {}, choice=choice, items=items, chance=chance or {})
+    options = options_of(
+        family=family, task=task, metric=metric, scale=scale, where=where, by=by, ignore=ignore,
+        checkpoint=checkpoint, higher_is_better=higher_is_better, lower_is_better=lower_is_better,
+        items=items, chance=chance,
+    )  # fmt: skip
     chosen = choices or Choices()
     built = build(records, options)
     _check_asked(chosen, built.curves)
     tasks = _tasks(built.curves, options, records, chosen, seed)
     plan = _plan([sum(counted(t.cells)) for t in tasks], most)
     told = _plan([min(n, p) for n, p in zip((judged,) * len(tasks), plan, strict=True)], judged)
-    done = _Done(sum(plan) + sum(told) + 2 * len(tasks), progress)
+    done = Steps(sum(plan) + sum(told) + 2 * len(tasks), progress)
     how = _How(seed, draws, level, done)
     universes = [_universe(task, n, j, how) for task, n, j in zip(tasks, plan, told, strict=True)]
     done.finish()
@@ -120,14 +115,7 @@ def multiverse(
         "most": most,
         "judged": judged,
         "resamples": RESAMPLES,
-        "scale": scale or "chosen per family",
-        "checkpoint": checkpoint,
-        "by": list(choice.by),
-        "ignore": list(choice.ignore),
-        **{name: list(value) for name, value in lists.items()},
-        "items": items,
-        "chance": dict(chance or {}),
-        "where": dict(where or {}),
+        **options.told(built, records),
         **{f"choice:{name}": value for name, value in asdict(chosen).items()},
     }
     notes = (*records.notes, *built.notes, *_notes(universes, level))
@@ -174,11 +162,11 @@ def _tasks(
     for (family, task), members in sorted(groups.items()):
         made = []
         for rescored, frame in zip((True, False), frames, strict=True):
-            mine = [c for c in members if (c.items is not None) == rescored]
-            made += sources(mine, _of(frame, family, task), chosen) if mine else []
-        asked = [s for s in made if wanted(s.levels["metric"], options)]
-        if asked:
-            out.append(_Task(family, task, made, cells(asked, chosen, seed, family, task)))
+            these = [c for c in members if (c.items is not None) == rescored]
+            made += sources(these, _of(frame, family, task), chosen) if these else []
+        mine = [s for s in made if wanted(s.levels["metric"], options)]
+        if mine:
+            out.append(_Task(family, task, made, cells(mine, chosen, seed, family, task)))
     return out
 
 
@@ -233,27 +221,12 @@ def _plan(available: Sequence[int], most: int) -> list[int]:
     return plan
 
 
-class _Done:
-    """Progress as (done, total)."""
-
-    def __init__(self, total: int, report: Progress | None) -> None:
-        self._done, self._total, self._report = 0, total, report
-
-    def __call__(self, more: int) -> None:
-        self._done = min(self._done + more, self._total)
-        if self._report:
-            self._report(self._done, self._total)
-
-    def finish(self) -> None:
-        self(self._total - self._done)
-
-
 @dataclass(frozen=True)
 class _How:
     seed: int
     draws: int
     level: float
-    done: _Done
+    done: Steps
 
 
 # ---------------------------------------------------------------- one task
