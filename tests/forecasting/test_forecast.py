@@ -177,12 +177,8 @@ def test_the_bundled_example_is_forecast():
 
 
 def test_the_settings_tell_all_that_was_asked():
-    frame = pl.DataFrame(
-        {
-            "family": "demo", "task": "toy", "metric": "acc", "params": [10.0**k for k in range(6, 11)],
-            "score": [0.3, 0.4, 0.5, 0.6, 0.7],
-        }
-    )  # fmt: skip
+    sizes, scores = [1e6, 1e7, 1e8, 1e9, 1e10], [0.3, 0.4, 0.5, 0.6, 0.7]
+    frame = pl.DataFrame({"family": "demo", "task": "toy", "params": sizes, "acc": scores})
     said = {"items": 400, "chance": {"toy": 0.25}, "checkpoint": "all", "task": "toy"}
     records = unmirage.read(frame)
     for found in (
