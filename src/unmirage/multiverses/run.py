@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -99,7 +100,7 @@ def multiverse(
     )  # fmt: skip
     chosen = choices or Choices()
     built = build(records, options)
-    _check_asked(chosen, built.curves)
+    _check_asked(chosen, built.curves, options)
     tasks = _tasks(built.curves, options, records, chosen, seed)
     plan = _plan([sum(counted(t.cells)) for t in tasks], most)
     told = _plan([min(n, p) for n, p in zip((judged,) * len(tasks), plan, strict=True)], judged)
@@ -157,7 +158,7 @@ def _tasks(
     groups: dict[tuple[str, str], list[Curve]] = defaultdict(list)
     for c in curves:
         groups[c.key.family, c.key.task].append(c)
-    frames = [_sizes(records.samples), _sizes(records.aggregates)]
+    frames = [_by_task(_sizes(f)) for f in (records.samples, records.aggregates)]
     out = []
     for (family, task), members in sorted(groups.items()):
         made = []
@@ -177,34 +178,55 @@ def _sizes(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(flat).unique() if frame.height and flat else frame.clear()
 
 
-def _of(frame: pl.DataFrame, family: str, task: str) -> pl.DataFrame:
-    for column, value in (("family", family), ("task", task)):
-        if column in frame.columns and (frame[column] == value).any():
-            frame = frame.filter(pl.col(column) == value)
-    return frame
+_ByTask = tuple[list[str], Mapping[Any, pl.DataFrame], pl.DataFrame]
 
 
-def _check_asked(chosen: Choices, curves: Sequence[Curve]) -> None:
-    """Refuse a threshold or a K that no score would be cut by."""
-    itemised = [c for c in curves if c.items is not None]
+def _by_task(frame: pl.DataFrame) -> _ByTask:
+    """The rows of every family and task, by the columns that tell them."""
+    columns = [c for c in frame.columns if c in ("family", "task")]
+    parts = frame.partition_by(columns, as_dict=True) if columns and frame.height else {}
+    return columns, parts, frame
+
+
+def _of(rows: _ByTask, family: str, task: str) -> pl.DataFrame:
+    """All rows where the names of the curves are no names of the table."""
+    columns, parts, frame = rows
+    held = {"family": family, "task": task}
+    return parts.get(tuple(held[c] for c in columns), frame)
+
+
+def _check_asked(chosen: Choices, curves: Sequence[Curve], options: Options) -> None:
+    """Refuse a threshold, a K or a number of items that no score asked for would be cut by."""
     known: set[str] = set()
     right: set[str] = set()
-    for c in itemised:
+    for c in (c for c in curves if c.items is not None):
         (right if is_right_or_wrong(c) else known).add(c.key.metric)
-    why = "these records do not score item by item"
+    asked = {name for name in known | right if wanted(name, options)}
     for name in chosen.at:
-        if name not in known:
-            there = ", ".join(sorted(known)) or "none here"
+        if name not in known & asked:
             raise OptionError(
-                f"a threshold for {name}, which "
-                + ("scores items 0 or 1" if name in right else why),
-                mend=f"metrics that take a threshold: {there}",
+                f"a threshold for {name}, which {_why_none(name, known, right)}",
+                mend="metrics that take a threshold: "
+                + (", ".join(sorted(known & asked)) or "none of those asked for"),
             )
-    if chosen.k_of_k and not right:
+    why = "these records do not score item by item"
+    if chosen.k_of_k and not right & asked:
+        none = "no metric asked for scores items 0 or 1" if known | right else why
         raise OptionError(
-            "K of K right, but " + ("no metric here scores items 0 or 1" if itemised else why),
+            f"K of K right, but {none}",
             mend="leave --k-of-k out, or read records of answers that are right or wrong",
         )
+    if chosen.subsets and not asked:
+        raise OptionError(
+            f"random items (--subset), but {why}",
+            mend="leave --subset out, or read records with one row an answer",
+        )
+
+
+def _why_none(name: str, known: set[str], right: set[str]) -> str:
+    if name in known:
+        return "--metric leaves out"
+    return "scores items 0 or 1" if name in right else "these records do not score item by item"
 
 
 def _plan(available: Sequence[int], most: int) -> list[int]:
@@ -246,14 +268,18 @@ def _universe(task: _Task, most: int, judged: int, how: _How) -> Universe:
     rises = (looks.p_movement < how.level) & ~looks.inverse
     steps = np.array([len(c.scale) - 1 for c in curves], float)
     create, dissolve = shares.extremes(looks, rises, steps)
-    rows = _rows_to_judge(len(analyses), judged, (create, dissolve), how.seed, names)
+    sample = _drawn(len(analyses), judged, how.seed, names)
+    rows = sorted({*sample, create, dissolve})
     verdicts = _judged(task, analyses, rows, scorer, how)
     known = all(np.isfinite(c.stderr).all() for c in curves)
     drawn = len(analyses) / total
     says = {
-        way: shares.sentence(levels, kinds, looks.reports, total, row, create=way)
+        way: shares.sentence(
+            levels, kinds, looks.reports, total, row, create=way,
+            scored=curves[row].facts.name, judged=verdicts.get(row),
+        )
         for way, row in ((True, create), (False, dissolve))
-    }
+    }  # fmt: skip
     return Universe(
         task.family,
         task.task,
@@ -263,6 +289,8 @@ def _universe(task: _Task, most: int, judged: int, how: _How) -> Universe:
         shares.whole(looks.reports, looks.again, known, drawn),
         shares.by_level(choices, levels, looks.reports, looks.again, known, drawn),
         verdicts,
+        tuple(sample),
+        shares.of_verdicts([verdicts[i].verdict for i in sample], total),
         create,
         dissolve,
         says[True],
@@ -302,12 +330,10 @@ def _curves(
     return curves, again
 
 
-def _rows_to_judge(
-    n: int, judged: int, always: Sequence[int], seed: int, names: Sequence[str]
-) -> list[int]:
-    rng = stream(seed, "judged", *names)
-    drawn = rng.choice(n, min(judged, n), replace=False).tolist()
-    return sorted({*drawn, *always})
+def _drawn(n: int, judged: int, seed: int, names: Sequence[str]) -> list[int]:
+    """Rows that are judged, drawn at random."""
+    chosen = stream(seed, "judged", *names).choice(n, min(judged, n), replace=False)
+    return sorted(chosen.tolist())
 
 
 # ---------------------------------------------------------------- notes
@@ -315,16 +341,19 @@ def _rows_to_judge(
 
 def _notes(universes: Sequence[Universe], level: float) -> list[Note]:
     looked = sum(u.table.height for u in universes)
-    judged = sum(len(u.judged) for u in universes)
+    judged = sum(len(u.sample) for u in universes)
     total = sum(u.total for u in universes)
     drawn = "" if looked == total else f", drawn at random from {total:,} (--most)"
     dependent = (
         "all analyses are of the same outputs, so they are dependent: their number is no sample "
         "size, and a share of them is no probability that the ability is real"
     )
+    which = "all of them" if judged == looked else f"{judged:,} of them, drawn at random,"
+    extremes = sum(len({u.create, u.dissolve} - {*u.sample}) for u in universes)
+    besides = f" and {extremes:,} extremes besides" if extremes else ""
     counts = (
-        f"{looked:,} analyses are looked at{drawn}; {judged:,} of them, drawn at random, and the "
-        "two extremes of every task are judged in full (--judge), each as if it were the only one"
+        f"{looked:,} analyses are looked at{drawn}; {which}{besides} are judged in full (--judge), "
+        "each as if it were the only one; the share of a verdict is of those drawn"
     )
     reports = (
         "an analysis reports an ability where the score rises beyond sampling noise and looks "
