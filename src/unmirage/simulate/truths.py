@@ -136,9 +136,10 @@ class Design:
                 raise OptionError(f"{name} {share}", mend="a share from 0 to below 1")
         counts = {"rungs": self.rungs, "items": self.items, "tokens": self.tokens}
         for name, count in {**counts, "seeds": self.seeds}.items():
-            if not 1 + (name == "rungs") <= count <= MOST[name]:
-                mend = f"1 to {MOST[name]:,}; at least 2 rungs"
-                raise OptionError(f"{count} {name}", mend=mend)
+            least = 1 + (name == "rungs")
+            if not least <= count <= MOST[name]:
+                mend = f"a number of {name} from {least} to {MOST[name]:,}"
+                raise OptionError(f"{count:,} {name}", mend=mend)
         if not (0 < self.decades <= MOST["decades"] and 0 <= self.noise <= MOST["noise"]):
             raise OptionError(
                 f"{self.decades:g} decades, noise {self.noise:g}",
