@@ -109,6 +109,20 @@ def test_what_cannot_be_meant_is_refused(options, word: str) -> None:
         plan(**options)
 
 
+@pytest.mark.parametrize(
+    ("asked", "mend"),
+    [
+        (["--tokens", "99999"], "a number of tokens from 1 to 10,000"),
+        (["--items", "0"], "whole numbers from 1 on: --items 500,2000"),
+        (["--rungs", "2"], "whole numbers from 3 on: --rungs 6,8,12"),
+    ],
+)
+def test_the_mend_is_one_for_the_option_at_fault(asked, mend):
+    done = CliRunner().invoke(app, ["plan", *asked, "--families", "1"])
+    assert done.exit_code == 2
+    assert mend in done.stderr
+
+
 def test_the_command_plans_without_records_and_from_one_curve(tmp_path: Path) -> None:
     asked = ["plan", "--rungs", "8", "--items", "200", "--families", "2", "--workers", "1"]
     done = CliRunner().invoke(app, [*asked, "--out", str(tmp_path)])

@@ -16,7 +16,8 @@ class Registry(Generic[T]):
     """An ordered name -> object table.
 
     ``group`` is the entry-point group that plug-ins use, for example ``unmirage.metrics``;
-    each entry point is loaded once, on first use.
+    each entry point is loaded once, on first use. ``also`` are names that are made when asked for,
+    such as "pass@5": they are only told.
 
     >>> r: Registry[int] = Registry("number")
     >>> r.add("one", 1)
@@ -30,9 +31,14 @@ class Registry(Generic[T]):
     """
 
     def __init__(
-        self, noun: str, *, group: str | None = None, error: type[UnmirageError] = UnmirageError
+        self,
+        noun: str,
+        *,
+        group: str | None = None,
+        error: type[UnmirageError] = UnmirageError,
+        also: tuple[str, ...] = (),
     ) -> None:
-        self._noun, self._group, self._error = noun, group, error
+        self._noun, self._group, self._error, self._also = noun, group, error, also
         self._items: dict[str, T] = {}
         self._aliases: dict[str, str] = {}
         self._loaded = group is None
@@ -58,9 +64,11 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> T:
         key = self.resolve(name)
         if key is None:
-            known = ", ".join(self._items)
-            near = difflib.get_close_matches(name, [*self._items, *self._aliases], n=1)
-            hint = f"did you mean {near[0]!r}? known: {known}" if near else f"known: {known}"
+            known = ", ".join((*self._items, *self._also))
+            names = [*self._items, *self._aliases, *self._also]
+            near = difflib.get_close_matches(name, names, n=3)
+            meant = " or ".join(map(repr, near))
+            hint = f"did you mean {meant}? known: {known}" if near else f"known: {known}"
             raise self._error(f"no {self._noun} is named {name!r}", mend=hint)
         return self._items[key]
 

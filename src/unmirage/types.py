@@ -286,7 +286,9 @@ class Universe:
     whole: Share
     shares: tuple[Share, ...]  # of each level of each choice that has several
     judged: Mapping[int, Judgement]  # row of the table -> its judgement
-    create: int  # row that looks most emergent
+    sample: tuple[int, ...]  # the rows among them that were drawn at random
+    verdicts: tuple[Share, ...]  # of each verdict in that sample, the most frequent first
+    create: int  # row that looks most emergent; judged besides the sample where any is
     dissolve: int  # row that looks least so
     create_says: str
     dissolve_says: str

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from unmirage.auditing import breaks
+from unmirage.auditing import null, search
 from unmirage.auditing.breaks import find_breaks, noise_between
 from unmirage.curves.laws import LAWS, PLATEAU, Data, fit, weighted_fit
 
@@ -76,15 +76,15 @@ def test_the_null_statistic_agrees_with_refitting():
     d = family(line(1, 9), 3000, tau=0.1)
     laws = LAWS["share"]
     fits = [fit(law, d) for law in laws]
-    best = int(breaks.search(laws, fits, d)[0].argmin())
+    best = int(search.search(laws, fits, d)[0].argmin())
     rows = np.array([0])
-    made = breaks.simulate(fits[best], d, rows, streams(1), 60)
-    fast = breaks._statistics(laws, fits[best], d, rows, made)[0]
+    made = null.simulate(fits[best], d, rows, streams(1), 60)
+    fast = null.statistics(laws, fits[best], d, rows, made)[0]
     slow = []
     for u in made[0]:
         one = Data(d.x, u[None], d.n, d.se, d.low, d.high, d.least)
         f = [fit(law, one) for law in laws]
-        smooth, stepped, *_ = breaks.search(laws, f, one)
+        smooth, stepped, *_ = search.search(laws, f, one)
         slow.append(smooth.min() - stepped.criterion[0])
     slow = np.array(slow)
     assert np.corrcoef(fast, slow)[0, 1] > 0.8
@@ -97,16 +97,16 @@ def test_the_step_is_found_by_trying_every_gap():
     d = family(line(1, 8) + 1.5 * (np.arange(8) >= 3), 500, seed=4)
     laws = LAWS["share"]
     fits = [fit(law, d) for law in laws]
-    best = breaks.search(laws, fits, d)[1]
+    best = search.search(laws, fits, d)[1]
     tried = {}
     for law, f in zip(laws, fits, strict=True):
         if law.basis == PLATEAU:
             continue
         for j in range(7):
             step = (np.arange(8) > j).astype(float)
-            for level in breaks._levels(f)[0]:
+            for level in search._levels(f)[0]:
                 again = weighted_fit(law, d, f, np.array([level]), extra=step)
-                value = breaks._deviance(d, again.mean, again.slope, np.array([level]))[0]
+                value = search._deviance(d, again.mean, again.slope, np.array([level]))[0]
                 k = law.parameters + 2
                 tried[law.name, j, level] = value + 2 * k
     key = min(tried, key=tried.get)

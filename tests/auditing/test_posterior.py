@@ -7,6 +7,7 @@ from scipy import stats
 import unmirage
 from unmirage.auditing import findings, shape
 from unmirage.auditing.posterior import curve_draws, law_draws
+from unmirage.auditing.resolution import at_floor, items_needed, resolution
 from unmirage.auditing.tested import examine
 from unmirage.curves.laws import PLAUSIBLE, inverse_link
 from unmirage.simulate import Design, Truth, expected, family, scores
@@ -86,7 +87,7 @@ def test_where_laws_count_alike_each_plausible_one_has_its_share():
 
 def test_at_the_floor_no_law_counts_as_one_of_them():
     one, _ = next(iter(examined(Truth("u-shaped"), Design(), 1, 7)))
-    silent = findings.at_floor(one.curve)
+    silent = at_floor(one.curve)
     assert silent.any()
     assert not silent.all()
     best = min(g.criterion.min() for g in one.members)
@@ -108,13 +109,13 @@ def test_needed_items_without_an_upper_end_have_all_that_they_may_miss_below():
     one, _ = next(iter(examined(Truth("u-shaped"), Design(), 1, 7)))
     rng = np.random.default_rng(0)
     drawn = np.where(rng.random((1000, 8)) < 0.3, 0.0, rng.random((1000, 8)) * 1e-3)
-    found = findings.resolution(one.curve, np.full(8, 5e-4), "a law", drawn)
+    found = resolution(one.curve, np.full(8, 5e-4), "a law", drawn)
     rungs = found.values["floor_rungs"]
     assert rungs
     for rung in rungs:
         i = int(np.flatnonzero(one.curve.scale == rung["scale"])[0])
         assert rung["needed_high"] == np.inf
-        needed = findings.items_needed(one.curve, drawn[:, i])
+        needed = items_needed(one.curve, drawn[:, i])
         assert np.mean(needed >= rung["needed_low"]) == pytest.approx(0.9, abs=0.002)
 
 
@@ -163,7 +164,7 @@ def test_the_number_of_needed_items_has_an_interval_that_holds_it(items):
     for j in made.judgements:
         rng = np.random.default_rng([6, int(j.key.family[1:])])
         true = expected(family(truth, design, rng).p, design, "exact_match")[0]
-        needed = findings.items_needed(j.curve, true)
+        needed = items_needed(j.curve, true)
         for rung in j.finding("resolution").values["floor_rungs"]:
             if rung["hidden"]:
                 i = int(np.searchsorted(j.curve.scale, rung["scale"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from unmirage.calibration import Rate, calibrate
 from unmirage.calibration.grid import COUNTS, Cell, Survey, cells
 from unmirage.calibration.page import to_markdown
-from unmirage.calibration.run import judge
+from unmirage.calibration.run import judge, worst_metric
 from unmirage.calibration.surveys import METRICS, survey
 from unmirage.cli import app
 from unmirage.errors import InputError, OptionError
@@ -239,3 +240,14 @@ def test_the_command_measures_writes_and_goes_on(tmp_path: Path) -> None:
     both = CliRunner().invoke(app, ["calibrate", "--quick", "--full", "--out", str(out)])
     assert both.exit_code == 2
     assert "one of the two" in both.output
+
+
+def test_the_worst_metric_has_hits_and_count_of_its_own():
+    def made(counts):
+        return [SimpleNamespace(key=SimpleNamespace(metric=m)) for m, n in counts.items()
+                for _ in range(n)]  # fmt: skip
+
+    hit, asked = made({"a": 4, "b": 3}), made({"a": 40, "b": 5, "c": 100})
+    assert worst_metric(hit, asked, least=False) == (3, 5)
+    assert worst_metric(hit, asked, least=True) == (0, 100)
+    assert worst_metric([], [], least=True) == (0, 0)

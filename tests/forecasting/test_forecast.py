@@ -174,3 +174,18 @@ def test_the_bundled_example_is_forecast():
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert done.stdout.count("exact_match") == 3
+
+
+def test_the_settings_tell_all_that_was_asked():
+    sizes, scores = [1e6, 1e7, 1e8, 1e9, 1e10], [0.3, 0.4, 0.5, 0.6, 0.7]
+    frame = pl.DataFrame({"family": "demo", "task": "toy", "params": sizes, "acc": scores})
+    said = {"items": 400, "chance": {"toy": 0.25}, "checkpoint": "all", "task": "toy"}
+    records = unmirage.read(frame)
+    for found in (
+        unmirage.forecast(records, to={"params": 1e11}, **said, draws=60),
+        unmirage.backtest(records, held_out=1, **said, draws=60),
+        unmirage.audit(records, **said, draws=100),
+        unmirage.multiverse(records, **said, draws=100, judged=0),
+    ):
+        held = {name: found.settings[name] for name in said}
+        assert held == {**said, "task": ["toy"]}

@@ -1,6 +1,7 @@
 """The multiverse: what is counted, that batches say what single audits say, and what it refuses."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 import unmirage
 from unmirage import examples
@@ -16,7 +18,7 @@ from unmirage.auditing.verdict import looks_sharp
 from unmirage.curves.build import build
 from unmirage.curves.options import Options
 from unmirage.errors import OptionError
-from unmirage.multiverses import Choices
+from unmirage.multiverses import Choices, shares
 from unmirage.multiverses.analyses import Scorer, cells, counted, curve_of, decode, draw
 from unmirage.multiverses.choices import item_sets, rung_sets, threshold_cuts
 from unmirage.multiverses.run import _plan
@@ -281,6 +283,37 @@ def test_a_threshold_makes_an_ability_and_a_mean_does_not(answers):
     )
 
 
+def test_the_sentence_names_the_threshold_and_what_the_audit_says(answers):
+    only = Choices(at={"cross_entropy": [0.125]}, halves=False, subsets=[], rungs=False)
+    done = unmirage.multiverse(answers, metric=["cross_entropy"], choices=only, judged=0)
+    universe = done.universes[0]
+    kinds = universe.table["kind"]
+    for row, says in (
+        (universe.create, universe.create_says),
+        (universe.dissolve, universe.dissolve_says),
+    ):
+        assert ("cross_entropy <= 0.125" in says) == (kinds[row] == "threshold")
+        assert f"The audit of this one says {universe.judged[row].verdict}" in says
+    assert "threshold" in kinds.to_list()
+
+
+@pytest.mark.parametrize(
+    ("reports", "verdict", "words"),
+    [
+        (True, "smooth", "sharp to the eye, but along a smooth law"),
+        (False, "survives", "not sharp to the eye, but there is a break"),
+        (True, "mirage", "says mirage (metric)."),
+    ],
+)
+def test_where_the_eye_and_the_audit_disagree_it_is_said(found, reports, verdict, words):
+    why = ("metric",) if verdict == "mirage" else ()
+    one = replace(found.universes[0].judged[found.universes[0].create], verdict=verdict,
+                  explained_by=why)  # fmt: skip
+    mask = np.array([reports, not reports])
+    said = shares.sentence({}, ["mean", "mean"], mask, 2, 0, create=reports, judged=one)
+    assert words in said
+
+
 def test_a_straight_line_reports_nothing():
     table = pl.DataFrame(
         {
@@ -322,7 +355,48 @@ def test_that_analyses_are_dependent_is_said(found):
     assert any(n.code == "dependent" for n in found.notes)
     counts = next(n for n in found.notes if n.code == "analyses")
     assert counts.count == 300
-    assert f"{len(found.universes[0].judged)} of them" in counts.message
+    universe = found.universes[0]
+    extremes = {universe.create, universe.dissolve} - {*universe.sample}
+    assert "60 of them, drawn at random," in counts.message
+    assert f" and {len(extremes)} extremes besides" in counts.message or not extremes
+
+
+def test_the_share_of_a_verdict_is_of_those_drawn_at_random(found, answers):
+    universe = found.universes[0]
+    drawn = [universe.judged[i].verdict for i in universe.sample]
+    assert len(drawn) == 60
+    assert {*universe.judged} == {*universe.sample, universe.create, universe.dissolve}
+    assert {s.level: s.reporting for s in universe.verdicts} == dict(Counter(drawn))
+    few = Choices(halves=False, subsets=[], k_of_k=[2])
+    every = unmirage.multiverse(answers, metric=["exact_match"], choices=few, seed=3)
+    assert every.universes[0].table["verdict"].null_count() == 0
+    assert all(s.low == s.share == s.high for s in every.universes[0].verdicts)
+
+
+@given(st.integers(1, 40), st.integers(0, 40), st.integers(0, 500))
+def test_the_interval_of_a_verdict_holds_its_share(n, k, more):
+    k = min(k, n)
+    drawn = ["mirage"] * k + ["smooth"] * (n - k)
+    found = shares.of_verdicts(drawn, n + more)
+    assert sum(s.reporting for s in found) == n
+    for s in found:
+        assert 0 <= s.low <= s.share <= s.high <= 1
+        assert (s.low == s.high) == (more == 0)
+
+
+def test_verdict_intervals_cover_the_true_share():
+    """Slow twin: all draws of 10 out of 60 analyses of which 18 are mirages."""
+    low_high = {
+        k: next(
+            (s.low, s.high)
+            for s in shares.of_verdicts(["m"] * k + ["s"] * (10 - k), 60)
+            if s.level == "m"
+        )
+        for k in range(1, 11)
+    }
+    chance = {k: stats.hypergeom(60, 18, 10).pmf(k) for k in range(1, 11)}
+    covered = sum(p for k, p in chance.items() if low_high[k][0] <= 0.3 <= low_high[k][1])
+    assert covered > 0.85
 
 
 def test_the_extremes_are_judged(found):
@@ -413,12 +487,23 @@ def test_an_argument_that_cannot_be_meant_is_an_error(answers, bad):
         unmirage.multiverse(answers, **bad)
 
 
+def test_a_threshold_for_a_metric_that_is_left_out_is_an_error(answers):
+    only = Choices(at={"cross_entropy": [0.5]})
+    with pytest.raises(OptionError, match="a threshold for cross_entropy, which --metric leaves"):
+        unmirage.multiverse(answers, metric=["exact_match"], choices=only, **QUICK)
+    only = Choices(k_of_k=[2])
+    with pytest.raises(OptionError, match="no metric asked for scores items 0 or 1"):
+        unmirage.multiverse(answers, metric=["cross_entropy"], choices=only, **QUICK)
+
+
 def test_k_of_k_without_scores_of_items_is_an_error():
     table = pl.DataFrame({"params": [1e6, 1e7, 1e8, 1e9], "score": [0.1, 0.2, 0.3, 0.4]})
     read = unmirage.read(table.with_columns(family=pl.lit("f"), task=pl.lit("t"),
                                             metric=pl.lit("acc"), n_samples=100))  # fmt: skip
     with pytest.raises(OptionError, match="these records do not score item by item"):
         unmirage.multiverse(read, choices=Choices(k_of_k=[2]), **QUICK)
+    with pytest.raises(OptionError, match=r"random items \(--subset\), but these records"):
+        unmirage.multiverse(read, choices=Choices(subsets=[50]), **QUICK)
 
 
 def test_only_records_are_taken():

@@ -60,15 +60,26 @@ def test_truth_values_and_percent_signs_are_scores() -> None:
         ("stderr", 0.0, "stderr_zero"),
         ("n_samples", 0, "n_samples_bad"),
         ("n_samples", -5, "n_samples_bad"),
+        ("n_samples", 0.5, "n_samples_bad"),
+        ("n_samples", 1e300, "n_samples_bad"),
         ("chance", math.nan, "chance_bad"),
     ],
 )
 def test_side_numbers_that_cannot_be_right_become_unknown(
     column: str, value: float, code: str
 ) -> None:
-    got = read(table(**{column: [0.5, value]}))
-    assert got.aggregates[column].to_list() == [0.5, None]
+    right = 500.0 if column == "n_samples" else 0.5
+    got = read(table(**{column: [right, value]}))
+    assert got.aggregates[column].to_list() == [right, None]
     assert note(got, code) == ("warning", 1)
+    if code != "chance_bad":
+        assert "(row 2)" in next(n.message for n in got.notes if n.code == code)
+
+
+@pytest.mark.parametrize("score", [1e300, -1e101])
+def test_a_score_whose_square_is_no_number_is_refused(score: float) -> None:
+    with pytest.raises(ValueProblem, match=r"row 2.*is beyond 1e\+100"):
+        read(table(metric=["loss"] * 2, score=[1.0, score]))
 
 
 def test_a_standard_error_of_0_at_the_floor_is_right() -> None:

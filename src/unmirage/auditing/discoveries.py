@@ -83,5 +83,5 @@ def control(
                 progress(1)
             wanted = int(np.ceil(ENOUGH * m / (k * level)))
             made[e] = wanted if made[e] < wanted < most else most
-            found = deeper(kind(one.curve), one.data, one.statistic, rng, made[e])
+            found = deeper(kind(one.curve), one.data, one.statistic, one.plausible, rng, made[e])
             tested[e] = replace(one, p_break=found)

@@ -6,10 +6,11 @@ import numpy as np
 from scipy import stats
 
 from unmirage.auditing import shape
-from unmirage.auditing.breaks import sample, simulate
+from unmirage.auditing.null import sample, simulate
 from unmirage.auditing.posterior import curve_draws, law_draws
-from unmirage.auditing.push import Push
+from unmirage.auditing.resolution import at_floor
 from unmirage.auditing.tested import Tested
+from unmirage.auditing.words import SCHAEFFER, number, p_text, two_numbers
 from unmirage.curves.uncertainty import weighted_means
 from unmirage.curves.working import (
     MOST_ITEMS,
@@ -25,31 +26,6 @@ SRIVASTAVA = "Srivastava et al. 2022, arXiv 2206.04615"
 BENJAMINI = "Benjamini and Hochberg 1995, doi:10.1111/j.2517-6161.1995.tb02031.x"
 #: scatter about a law that is so many times the noise it may have is no noise
 WILD = 2.0
-SCHAEFFER = "Schaeffer et al. 2023, arXiv 2304.15004"
-
-
-def number(value: float, digits: int = 3) -> str:
-    """A number as people read it: 1.4B, 0.0013, 12.3."""
-    if not np.isfinite(value):
-        return "unbounded" if value > 0 else "unknown"
-    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if 1e15 > abs(value) >= size:
-            return f"{value / size:.{digits}g}{letter}"
-    return f"{value:.{digits}g}" if abs(value) < 1e15 else f"{value:.{digits - 1}e}"
-
-
-def two_numbers(a: float, b: float) -> tuple[str, str]:
-    """Two numbers with as many digits as tell them apart.
-
-    >>> two_numbers(1.0e6, 1.001e6)
-    ('1M', '1.001M')
-    """
-    digits = next((d for d in range(3, 12) if number(a, d) != number(b, d)), 3)
-    return number(a, digits), number(b, digits)
-
-
-def p_text(p: float, name: str = "p") -> str:
-    return f"{name} < 0.001" if p < 0.001 else f"{name} = {p:.2g}"
 
 
 def _interval(values: Floats) -> tuple[float, float] | None:
@@ -340,170 +316,6 @@ def many_tests(q: float, tests: int, level: float) -> Finding:
         f"break {verb} at a false discovery rate of {level:g} ({p_text(q, 'q')})"
     )
     return Finding("many_tests", q, text, None, q, BENJAMINI, {"tests": tests, "level": level})
-
-
-def metric_finding(
-    curve: Curve, companion: Curve, push: Push, dependence: dict[str, object] | None
-) -> Finding:
-    j = push.gap
-    jump = " to ".join(two_numbers(curve.scale[j], curve.scale[j + 1]))
-    if push.way == "items":
-        how = f"the smooth law of {companion.facts.title}, pushed item by item through the metric,"
-    else:
-        how = (
-            f"the smooth law of {companion.facts.title}, through a fitted logistic link (there are "
-            "no items to rescore),"
-        )
-    share = f"{100 * push.share:.0f} %" if push.share > 0 else "none"
-    text = f"{how} makes {share} of the jump from {jump}"
-    if push.interval:
-        text += f" (90 %: {100 * push.interval[0]:.0f} to {100 * push.interval[1]:.0f} %)"
-    if dependence:
-        text += f"; {dependence['text']}"
-    values: dict[str, object] = {
-        "companion": companion.key.metric,
-        "way": push.way,
-        "step_from": float(curve.scale[j]),
-        "step_to": float(curve.scale[j + 1]),
-        "pushed": [float(v) for v in push.pushed],
-    }
-    if dependence:
-        values.update({k: v for k, v in dependence.items() if k != "text"})
-    return Finding("metric", push.share, text, push.interval, None, SCHAEFFER, values)
-
-
-def dependence(exact: Curve, per_token: Curve, total: Curve) -> dict[str, object] | None:
-    """How dependent are the errors within an answer?
-
-    With independent errors exact match is p^L, p = exp(-cross-entropy), L tokens. The effective
-    length log(exact match) / log(p) is L then, and shorter where errors come together. Median over
-    rungs with exact match between 0.02 and 0.98.
-    """
-    if total.items is None or per_token.items is None or exact.models != per_token.models:
-        return None
-    with np.errstate(divide="ignore", invalid="ignore"):
-        lengths = -total.items.scores / per_token.items.scores
-        length = float(np.nanmedian(lengths))
-        p = np.exp(-per_token.score)
-        effective = np.log(exact.score) / np.log(p)
-    use = (exact.score > 0.02) & (exact.score < 0.98) & np.isfinite(effective)
-    if not use.any() or not np.isfinite(length):
-        return None
-    found = float(np.median(effective[use]))
-    text = (
-        f"answers of {number(length)} tokens count like {number(found)} independent ones "
-        f"(independent errors would give p^{number(length)})"
-    )
-    independent = [float(v) for v in p**length]
-    return {
-        "text": text,
-        "length": length,
-        "effective_length": found,
-        "independent": independent,
-    }
-
-
-def resolution(
-    curve: Curve, expected: Floats, source: str, drawn: Floats | None = None
-) -> Finding | None:
-    """Which rungs sit at the floor, what is expected there, and how many items would show it.
-
-    A rung is at the floor when its 95 % interval reaches it. Above a floor c > 0 an expected score
-    p needs n = ((1.645 sqrt(c (1-c)) + 1.645 sqrt(p (1-p))) / (p - c))^2 items, above 0
-    n = log(0.05) / log(1 - p): seen with probability 0.95. Scores that are not right or wrong need
-    n = (3.29 sd / distance)^2, sd that of one item. ``drawn`` (R, M), what may be expected, gives
-    the number its 90 % interval: from 5 % to 95 % of the draws, from 10 % on where it has no upper
-    end.
-    """
-    if kind(curve) != "share" or not np.isfinite(curve.count).all():
-        return None
-    if not is_binomial(curve) and not np.isfinite(curve.stderr).any():
-        return None  # nothing says how far the scores of single items differ
-    sign = np.sign(curve.ceiling - curve.floor)
-    n = curve.count
-    needed = items_needed(curve, expected)
-    ends = np.full((2, len(n)), np.nan)
-    if drawn is not None and len(drawn) >= 20:
-        # the less is expected, the more items are needed
-        low, less, high = (
-            items_needed(curve, sign * q)
-            for q in np.quantile(sign * drawn, [0.95, 0.9, 0.05], axis=0, method="inverted_cdf")
-        )
-        # an interval without an upper end has all that it may miss below
-        ends = np.stack([np.where(np.isinf(high), less, low), high])
-    silent = at_floor(curve)
-    hidden = silent & (needed > n)
-    rungs = [
-        {
-            "scale": float(curve.scale[i]),
-            "score": float(curve.score[i]),
-            "hidden": bool(hidden[i]),
-            "expected": float(expected[i]),
-            "needed_n": float(needed[i]),
-            "needed_low": float(ends[0, i]),
-            "needed_high": float(ends[1, i]),
-        }
-        for i in np.flatnonzero(silent)
-    ]
-    visible = float(_visible(curve))
-    count = int(hidden.sum())
-    text = f"{int(n.min())} items show a score {number(visible)} off the floor at best"
-    if rungs:
-        text += f"; {len(rungs)} of {len(n)} rungs sit at the floor"
-    else:
-        text += "; no rung sits at the floor"
-    if count:
-        worst = int(np.flatnonzero(hidden)[np.argmin(needed[hidden])])
-        text += (
-            f", in {count} of them {source} expects less than that: at "
-            f"{number(curve.scale[worst])} it expects {number(expected[worst])}, for which "
-            f"{number(needed[worst])} items are needed"
-        )
-        if np.isfinite(ends[:, worst]).any():
-            text += f" (90 %: {number(ends[0, worst])} to {number(ends[1, worst])})"
-    values = {
-        "floor_rungs": rungs,
-        "n": float(n.min()),
-        "floor": float(curve.floor),
-        "smallest_visible": visible,
-        "hidden": count,
-        "at_floor": len(rungs),
-    }
-    return Finding("resolution", float(count), text, None, None, SCHAEFFER, values)
-
-
-def at_floor(curve: Curve) -> np.ndarray:
-    """Rungs whose 95 % interval reaches the floor, (M,)."""
-    return np.asarray((curve.low <= curve.floor + 1e-12) & (curve.high >= curve.floor - 1e-12))
-
-
-def items_needed(curve: Curve, expected: Floats) -> Floats:
-    """Items that show an expected score off the floor, (M,) -> (M,)."""
-    sign = np.sign(curve.ceiling - curve.floor)
-    above = np.maximum(sign * (expected - curve.floor), 1e-15)
-    if is_binomial(curve):
-        return np.array([_needed(curve.floor, a, sign) for a in above])
-    sd = curve.stderr * np.sqrt(curve.count)  # of one item
-    return np.asarray(np.ceil((3.29 * np.nanmax(sd) / above) ** 2))
-
-
-def _visible(curve: Curve) -> float:
-    """Smallest distance from the floor that the items at hand show."""
-    n = float(curve.count.min())
-    if not is_binomial(curve):
-        return 3.29 * float(np.nanmax(curve.stderr))
-    if curve.floor in (0.0, 1.0):
-        return 3.0 / n
-    return 3.29 * float(np.sqrt(curve.floor * (1 - curve.floor) / n))
-
-
-def _needed(floor: float, above: float, sign: float) -> float:
-    p = float(np.clip(floor + sign * above, 0.0, 1.0))
-    if floor in (0.0, 1.0):
-        rate = min(max(above, 1e-300), 1.0 - 1e-12)
-        return float(np.ceil(np.log(0.05) / np.log1p(-rate))) if rate > 1e-15 else np.inf
-    spread = 1.645 * (np.sqrt(floor * (1 - floor)) + np.sqrt(max(p * (1 - p), 0.0)))
-    return float(np.ceil((spread / above) ** 2)) if above > 1e-12 else np.inf
 
 
 def coverage(curve: Curve, width: float) -> Finding:

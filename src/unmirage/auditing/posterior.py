@@ -25,7 +25,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from unmirage.auditing.breaks import NEAR, Members
+from unmirage.auditing.breaks import NEAR
+from unmirage.auditing.search import Members
 from unmirage.curves.laws import PLATEAU, PLAUSIBLE, Data, design, inverse_link, minus_two_log, unit
 from unmirage.types import Floats
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from unmirage.auditing.breaks import Members, find_breaks
+from unmirage.auditing.breaks import Breaks, find_breaks
+from unmirage.auditing.search import Members
 from unmirage.curves.laws import LAWS, PLAUSIBLE, Data, Fit, fit, predict
 from unmirage.curves.uncertainty import stream
 from unmirage.curves.working import from_working, kind, stack
@@ -40,6 +41,7 @@ class Tested:
     curve: Curve
     data: Data
     best: Fit  # the smooth law with the best criterion
+    plausible: tuple[Fit, ...]  # the smooth laws that fit about as well, itself among them
     members: tuple[Members, ...]  # all laws, with and without a step, that fit about as well
     p_break: float
     statistic: float
@@ -87,6 +89,7 @@ def _examine(form: str, curves: Sequence[Curve], seed: int, draws: int) -> list[
             curve,
             data.take(np.array([i])),
             found.fits[found.best[i]].take(slice(i, i + 1)),
+            _plausible(found, i),
             members[i],
             float(found.p_value[i]),
             float(found.statistic[i]),
@@ -100,6 +103,11 @@ def _examine(form: str, curves: Sequence[Curve], seed: int, draws: int) -> list[
         )
         for i, curve in enumerate(curves)
     ]
+
+
+def _plausible(found: Breaks, i: int) -> tuple[Fit, ...]:
+    near = found.smooth[:, i] <= found.smooth[:, i].min() + PLAUSIBLE
+    return tuple(found.fits[law].take(slice(i, i + 1)) for law in np.flatnonzero(near))
 
 
 def _by_curve(members: Sequence[Members], count: int) -> list[tuple[Members, ...]]:

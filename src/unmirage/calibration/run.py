@@ -18,7 +18,7 @@ from scipy import stats
 
 import unmirage
 from unmirage.auditing import audit, shape
-from unmirage.auditing.findings import items_needed
+from unmirage.auditing.resolution import items_needed
 from unmirage.auditing.verdict import looks_sharp
 from unmirage.calibration.grid import (
     LEAST,
@@ -203,10 +203,10 @@ def _file(cell: Cell | Survey, families: int, seed: int) -> str:
 def _code() -> str:
     """One hash over the modules that make a verdict."""
     home, found = Path(unmirage.__file__).parent, hashlib.sha256()
-    for part in ("records", "metrics", "curves", "auditing", "calibration"):
+    for part in ("records", "metrics", "curves", "auditing", "calibration", "simulate"):
         for path in sorted((home / part).rglob("*.py")):
             found.update(path.read_bytes())
-    for name in ("simulate.py", "registry.py", "types.py"):
+    for name in ("registry.py", "types.py"):
         found.update((home / name).read_bytes())
     return found.hexdigest()
 
@@ -267,9 +267,7 @@ def judge(cell: Cell | Survey, families: int, seed: int) -> Rate:
     hit = [j for j in asked if _hit(cell, j)]
     hits, count = len(hit), len(asked)
     if cell.metric == "every":
-        # of the metric that is worst
-        hits = max(Counter(j.key.metric for j in hit).values(), default=0)
-        count = max(Counter(j.key.metric for j in asked).values(), default=0)
+        hits, count = worst_metric(hit, asked, least=cell.asks not in MOST)
     return Rate(
         cell.name,
         cell.asks,
@@ -279,6 +277,18 @@ def judge(cell: Cell | Survey, families: int, seed: int) -> Rate:
         cell.least,
         None if cell.asks == "degenerate" else _coverage(cell, judged, start),
     )
+
+
+def worst_metric(
+    hit: Sequence[Judgement], asked: Sequence[Judgement], *, least: bool
+) -> tuple[int, int]:
+    """Hits and curves asked of the one metric whose rate is worst; ``least``: the lowest is."""
+    hits, counts = (Counter(j.key.metric for j in js) for js in (hit, asked))
+    if not counts:
+        return 0, 0
+    sign = 1 if least else -1
+    name = min(counts, key=lambda m: (sign * hits[m] / counts[m], -counts[m], m))
+    return hits[name], counts[name]
 
 
 def _told(judged: Sequence[Judgement]) -> tuple[dict[str, int], dict[str, int], int, int]:

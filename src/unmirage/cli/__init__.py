@@ -225,7 +225,7 @@ def _report(
 ) -> None:
     """Write what was asked for, and print the report where it was not ``shown`` already."""
     from unmirage import report
-    from unmirage.report.files import write
+    from unmirage.report.files import csv_text, write
 
     if json == "-":
         typer.echo(report.to_json(done), nl=False)
@@ -234,7 +234,7 @@ def _report(
     written = [write(html, report.to_html(done, forecasts))] if html else []
     written += [write(json, report.to_json(done))] if json and json != "-" else []
     if csv:
-        written.append(write(csv, report.to_frame(done).write_csv()))
+        written.append(write(csv, csv_text(report.to_frame(done))))
     if pictures:
         with progress_bar("drawing", quiet) as progress:
             most = None if every else 200

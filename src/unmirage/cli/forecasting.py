@@ -228,15 +228,11 @@ def _show(parts: Any) -> None:
         console.print(part, markup=False) if isinstance(part, str) else console.print(part)
 
 
-def _table(frame: Any, path: Path) -> str | bytes:
-    import io
+def _table(frame: Any, path: Path) -> bytes:
+    from unmirage.report.files import table_bytes
 
-    if path.suffix.lower() == ".parquet":
-        buffer = io.BytesIO()
-        frame.write_parquet(buffer)
-        return buffer.getvalue()
-    if path.suffix.lower() == ".csv":
-        return str(frame.write_csv())
+    if path.suffix.lower() in (".csv", ".parquet"):
+        return table_bytes(frame, path.suffix.lower())
     raise OptionError(f"a table is .csv or .parquet, not {path.suffix!r}", mend="change the suffix")
 
 

@@ -122,16 +122,19 @@ def plan(
 
 
 def _numbers(text: str, option: str, least: int) -> list[int]:
+    example = f"{option} {_EXAMPLES[option]}"
     found = []
     for part in split_commas([text]):
         if not part.strip().isdecimal() or int(part) < least:
-            raise OptionError(
-                f"{option} {part!r}", mend=f"whole numbers from {least} on: {option} 6,8,12"
-            )
+            mend = f"whole numbers from {least} on: {example}"
+            raise OptionError(f"{option} {part!r}", mend=mend)
         found.append(int(part))
     if not found:
-        raise OptionError(f"{option} names none", mend=f"{option} 6,8,12")
+        raise OptionError(f"{option} names none", mend=example)
     return found
+
+
+_EXAMPLES = {"--rungs": "6,8,12", "--items": "500,2000"}
 
 
 def _curve(

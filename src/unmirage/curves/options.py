@@ -11,13 +11,15 @@ import numpy as np
 import polars as pl
 
 from unmirage import metrics
-from unmirage.curves.identity import Choice, where
-from unmirage.types import Curve, Facts, Floats, Note, Refusal
+from unmirage.curves.identity import where
+from unmirage.curves.rungs import Choice
+from unmirage.errors import OptionError
+from unmirage.types import Curve, Facts, Floats, Note, Records, Refusal
 
 
 @dataclass(frozen=True)
 class Options:
-    """As the user gave them; see :func:`unmirage.audit`."""
+    """As the user gave them; see :func:`unmirage.audit`. :func:`options_of` makes them."""
 
     family: Sequence[str] = ()  # shell patterns
     task: Sequence[str] = ()
@@ -30,6 +32,25 @@ class Options:
     items: int | None = None
     chance: Mapping[str, float] = field(default_factory=dict)  # task (or "*") -> chance level
 
+    def told(self, built: Built, records: Records) -> dict[str, object]:
+        """The settings that say which rows made the curves, as every result carries them."""
+        choice = self.choice
+        return {
+            "scale": choice.scale or "chosen per family",
+            "checkpoint": choice.checkpoint,
+            "identity": list(built.identity),
+            "by": list(choice.by),
+            "ignore": list(choice.ignore),
+            **{name: list(getattr(self, name)) for name in _LISTS},
+            "items": self.items,
+            "chance": dict(self.chance),
+            "files": _files(records),
+            "where": dict(self.where),
+        }
+
+
+_LISTS = ("family", "task", "metric", "higher_is_better", "lower_is_better", "percent")
+
 
 @dataclass(frozen=True)
 class Built:
@@ -39,9 +60,54 @@ class Built:
     identity: tuple[str, ...]
 
 
+def options_of(
+    *,
+    family: str | Sequence[str] = (),
+    task: str | Sequence[str] = (),
+    metric: str | Sequence[str] = (),
+    scale: str | None = None,
+    where: Mapping[str, str] | None = None,
+    by: str | Sequence[str] = (),
+    ignore: str | Sequence[str] = (),
+    checkpoint: str = "final",
+    higher_is_better: str | Sequence[str] = (),
+    lower_is_better: str | Sequence[str] = (),
+    percent: str | Sequence[str] = (),
+    items: int | None = None,
+    chance: Mapping[str, float] | None = None,
+) -> Options:
+    """The options of :func:`unmirage.audit`, checked; one name may stand for a list of one.
+
+    Raises
+    ------
+    OptionError
+        fewer than 1 item, or a chance level outside [0, 1).
+    """
+    if items is not None and items < 1:
+        raise OptionError(f"{items} items behind each score", mend="--items 500")
+    chance = {} if chance is None else chance
+    if not isinstance(chance, Mapping) or not all(0 <= c < 1 for c in chance.values()):
+        raise OptionError(
+            f"chance level {chance!r}", mend="a share of 1 by task: --chance mmlu=0.25"
+        )
+    lists = (family, task, metric, higher_is_better, lower_is_better, percent)
+    return Options(
+        **dict(zip(_LISTS, map(listed, lists), strict=True)),
+        where=dict(where or {}),
+        choice=Choice(scale, listed(by), listed(ignore), checkpoint),
+        items=items,
+        chance=dict(chance),
+    )
+
+
 def listed(names: str | Sequence[str]) -> Sequence[str]:
     """One name or many, as a list of names."""
     return [names] if isinstance(names, str) else list(names)
+
+
+def _files(records: Records) -> list[str]:
+    frames = [f for f in (records.samples, records.aggregates) if "file" in f.columns]
+    return sorted({n for f in frames for n in f["file"].drop_nulls().unique().to_list()})
 
 
 def pick(frame: pl.DataFrame, options: Options) -> pl.DataFrame:

@@ -36,12 +36,13 @@ def from_samples(frame: pl.DataFrame, options: Options, elsewhere: Sequence[str]
     groups, frame, ladders = by_ladder(frame, options)
     curves: list[Curve] = []
     refused = list(groups.refused)
-    asked = _asked_metrics(frame, options, elsewhere)
+    asked, left_out = _asked_metrics(frame, options, elsewhere)
     for number, rows in ladders:
         made, lost = _curves_of_group(groups, number, rows, asked, options)
         curves += made
         refused += lost
-    return Built(tuple(curves), tuple(refused), tuple(groups.notes), tuple(groups.identity))
+    notes = (*groups.notes, *left_out)
+    return Built(tuple(curves), tuple(refused), notes, tuple(groups.identity))
 
 
 def by_ladder(
@@ -102,8 +103,13 @@ def _cell_columns(frame: pl.DataFrame) -> list[str]:
     return cell
 
 
-def _asked_metrics(frame: pl.DataFrame, options: Options, elsewhere: Sequence[str]) -> list[Metric]:
-    """Metrics the records allow, and per-item scores as reported."""
+def _asked_metrics(
+    frame: pl.DataFrame, options: Options, elsewhere: Sequence[str]
+) -> tuple[list[Metric], list[Note]]:
+    """Metrics the records allow, and per-item scores as reported; what was asked for in vain.
+
+    Raises MetricError where a name is unknown, or where nothing that was asked for can be scored.
+    """
     found = list(metrics.available(frame))
     if options.metric:
         # those asked for, and what may serve them as companion
@@ -118,14 +124,33 @@ def _asked_metrics(frame: pl.DataFrame, options: Options, elsewhere: Sequence[st
                 facts = Facts(name, name, 0.0, 1.0, True, False, False, binary=True)
             if facts is not None:
                 found.append(metrics.reported(name, facts))
+    vain: list[MetricError] = []
     for pattern in options.metric:
         names = (*(m.name for m in found), *elsewhere)
         if not any(wanted(name, Options(metric=[pattern])) for name in names):
             one = metrics.get(pattern)
-            if np.isnan(metrics.score(one, frame)).all():  # refuses where a field is missing
-                raise MetricError(f"{one.name} cannot be scored for any item", mend=one.note)
-            found.append(one)
-    return found
+            try:
+                found.append(_scorable(one, frame))
+            except MetricError as problem:
+                vain.append(problem)
+    if vain and len(vain) == len(options.metric):
+        raise vain[0]
+    return found, [Note("warning", "metric_left_out", _in_line(problem)) for problem in vain]
+
+
+def _scorable(metric: Metric, frame: pl.DataFrame) -> Metric:
+    """The metric itself, where it scores some item; else MetricError."""
+    if np.isnan(metrics.score(metric, frame)).all():  # refuses where a field is missing
+        smaller = metrics.smaller(metric, frame)
+        raise MetricError(
+            f"{metric.name} cannot be scored for any item: {metric.note}",
+            mend=f"--metric {smaller}, the largest that can" if smaller else "another metric",
+        )
+    return metric
+
+
+def _in_line(problem: MetricError) -> str:
+    return " ".join(str(problem).replace("\n  mend:", ";").split()) + "; the others are audited"
 
 
 @dataclass(frozen=True)

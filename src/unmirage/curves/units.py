@@ -98,16 +98,17 @@ def whole_multiple(scores: Floats) -> int | None:
     if len(inner) < _ENOUGH_SCORES:
         return None
     tried = np.arange(10, _MOST_ITEMS + 1)
-    hits = np.zeros(len(tried), np.int64)
-    for s in inner:
-        off = np.abs(tried * s - np.round(tried * s))
-        hits += off < 1e-6 * np.sqrt(np.maximum(tried, 100))
-    every = np.flatnonzero(hits == len(inner))
-    nearly = np.flatnonzero(hits >= 0.9 * len(inner))
+    misses = np.zeros(len(tried), np.int64)
+    for score in inner:
+        off = np.abs(tried * score - np.round(tried * score))
+        misses += ~(off < 1e-6 * np.sqrt(np.maximum(tried, 100)))
+        kept = len(inner) - misses >= 0.9 * len(inner)
+        tried, misses = tried[kept], misses[kept]
+    every = tried[misses == 0]
     # where a few scores alone ask for a larger n, some models were run on other items
-    if not len(every) or every[0] != nearly[0]:
+    if not len(every) or every[0] != tried[0]:
         return None
-    n = int(tried[every[0]])
+    n = int(every[0])
     return n if _by_rounding(inner, n) < 1e-6 else None
 
 

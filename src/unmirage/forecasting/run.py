@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 
 from unmirage.curves.build import build
-from unmirage.curves.identity import Choice
-from unmirage.curves.options import Options, listed, wanted
+from unmirage.curves.options import options_of, wanted
+from unmirage.curves.progress import Steps, Tell
 from unmirage.errors import InputError, OptionError
 from unmirage.forecasting import routes
 from unmirage.forecasting.backtest import LEAST, hold_out
@@ -19,7 +18,6 @@ from unmirage.forecasting.engine import cut, predict
 from unmirage.forecasting.types import LEVELS, Backtest, Fan, Forecast, Forecasts, Prediction
 from unmirage.types import SCALES, Curve, Floats, Records, Refusal
 
-_Tell = Callable[[int, int], None] | None
 #: places of a fan between the first rung and the target
 FAN = 40
 
@@ -43,7 +41,7 @@ def forecast(
     seed: int = 0,
     draws: int = 1000,
     fan: bool = False,
-    progress: _Tell = None,
+    progress: Tell | None = None,
 ) -> Forecasts:
     """Forecast every (family, task, metric) of the records at a larger scale.
 
@@ -87,12 +85,12 @@ def forecast(
     (1.0, True)
     """
     scale, targets = _target(to)
-    chosen = _Chosen(
-        family, task, metric, where, by, ignore, checkpoint, higher_is_better, lower_is_better,
-        items, chance,
+    options = options_of(
+        family=family, task=task, metric=metric, scale=scale, where=where, by=by, ignore=ignore,
+        checkpoint=checkpoint, higher_is_better=higher_is_better, lower_is_better=lower_is_better,
+        items=items, chance=chance,
     )  # fmt: skip
     _check(records, seed, draws)
-    options = chosen.options(scale)
     built = build(records, options)
     curves, refused = _enough(built.curves)
     asked = [i for i, c in enumerate(curves) if wanted(c.key.metric, options)]
@@ -114,7 +112,7 @@ def forecast(
         raise InputError(f"{left[0].key.label()}: {left[0].reason}", mend=left[0].mend)
     settings = {
         "version": version("unmirage"), "to": {scale: targets}, "route": route, "seed": seed,
-        "draws": draws, **chosen.told(),
+        "draws": draws, **options.told(built, records),
     }  # fmt: skip
     notes = (*records.notes, *built.notes)
     return Forecasts(tuple(found), (*built.refused, *refused, *left), notes, settings)
@@ -139,7 +137,7 @@ def backtest(
     seed: int = 0,
     draws: int = 500,
     examples: int = 12,
-    progress: _Tell = None,
+    progress: Tell | None = None,
 ) -> Backtest:
     """Hold out the largest rungs of every series, forecast them, and score the forecasts.
 
@@ -161,12 +159,12 @@ def backtest(
     rungs = [held_out] if isinstance(held_out, int) else sorted(set(held_out))
     if not rungs or min(rungs) < 1:
         raise OptionError(f"hold out {held_out!r} rungs", mend="--hold-out 2, a number from 1 on")
-    chosen = _Chosen(
-        family, task, metric, where, by, ignore, checkpoint, higher_is_better, lower_is_better,
-        items, chance,
+    options = options_of(
+        family=family, task=task, metric=metric, scale=scale, where=where, by=by, ignore=ignore,
+        checkpoint=checkpoint, higher_is_better=higher_is_better, lower_is_better=lower_is_better,
+        items=items, chance=chance,
     )  # fmt: skip
     _check(records, seed, draws)
-    options = chosen.options(scale)
     built = build(records, options)
     asked = [c for c in built.curves if wanted(c.key.metric, options)]
     curves, refused = _enough(asked, LEAST + min(rungs))
@@ -176,7 +174,7 @@ def backtest(
             "held out",
             mend="a smaller --hold-out, or more models",
         )
-    done = _Steps(len(rungs) * len(curves), progress)
+    done = Steps(len(rungs) * len(curves), progress)
     rows, made = hold_out(curves, rungs, seed=seed, draws=draws, progress=done)
     shown = [m for m in made if m[1] == max(n for i, n, _ in made if i == m[0])][:examples]
     kept = []
@@ -186,48 +184,13 @@ def backtest(
         kept.append((replace(one, fan=_held_fan(whole, held, seed)), whole))
     settings = {
         "version": version("unmirage"), "held_out": rungs, "seed": seed, "draws": draws,
-        "scale": scale or "chosen per family", **chosen.told(),
+        **options.told(built, records),
     }  # fmt: skip
     notes = (*records.notes, *built.notes)
     return Backtest(rows, (*built.refused, *refused), notes, settings, tuple(kept))
 
 
 # ---------------------------------------------------------------- parts
-
-
-class _Chosen:
-    """Which rows, as the user said."""
-
-    def __init__(
-        self, family: Any, task: Any, metric: Any, where: Any, by: Any, ignore: Any,
-        checkpoint: str, higher: Any, lower: Any, items: int | None, chance: Any,
-    ) -> None:  # fmt: skip
-        self._lists = {
-            "family": listed(family), "task": listed(task), "metric": listed(metric),
-            "higher_is_better": listed(higher), "lower_is_better": listed(lower),
-        }  # fmt: skip
-        self._where, self._by, self._ignore = dict(where or {}), listed(by), listed(ignore)
-        self._checkpoint, self._items, self._chance = checkpoint, items, dict(chance or {})
-
-    def options(self, scale: str | None) -> Options:
-        choice = Choice(scale, self._by, self._ignore, self._checkpoint)
-        return Options(
-            **self._lists, where=self._where, choice=choice, items=self._items, chance=self._chance
-        )
-
-    def told(self) -> dict[str, object]:
-        lists = {k: list(v) for k, v in self._lists.items()}
-        return {**lists, "where": self._where, "by": list(self._by), "ignore": list(self._ignore)}
-
-
-class _Steps:
-    def __init__(self, total: int, tell: _Tell) -> None:
-        self._done, self._total, self._tell = 0, total, tell
-
-    def __call__(self, more: int) -> None:
-        self._done += more
-        if self._tell:
-            self._tell(self._done, self._total)
 
 
 def _target(to: Mapping[str, float | Sequence[float]]) -> tuple[str, list[float]]:

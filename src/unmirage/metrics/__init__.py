@@ -55,11 +55,14 @@ __all__ = [
     "pass_at",
     "reported",
     "score",
+    "smaller",
     "table",
     "token_units",
 ]
 
-METRICS: Registry[Metric] = Registry("metric", group="unmirage.metrics", error=MetricError)
+METRICS: Registry[Metric] = Registry(
+    "metric", group="unmirage.metrics", error=MetricError, also=("pass@5", *vision.EXAMPLES)
+)
 for _metric in (
     *text.ALL,
     *choice.ALL,
@@ -88,6 +91,27 @@ def get(name: str) -> Metric:
     if name not in METRICS and (numbered := vision.made(name)):
         return numbered
     return METRICS[name]
+
+
+def smaller(metric: Metric, samples: pl.DataFrame) -> str | None:
+    """The largest K below that of a metric named after its K with which some row can be scored.
+
+    >>> smaller(get("all_right@11"), pl.DataFrame({"token_correct": [[True] * 10]}))
+    'all_right@10'
+    """
+    numbered = re.fullmatch(r"(\w+)_at_(\d{1,6})", metric.name)
+    if not numbered:
+        return None
+    base = numbered[1]
+
+    def scores(k: int) -> bool:
+        return not np.isnan(get(f"{base}@{k}").score(samples)).all()
+
+    low, high = 0, int(numbered[2])  # what K can score, K - 1 can
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if scores(middle) else (low, middle)
+    return f"{base}@{low}" if low else None
 
 
 def installed(metric: Metric) -> bool:

@@ -164,6 +164,7 @@ MAKERS: dict[str, tuple[Callable[..., Metric], type, str]] = {
     "subset_accuracy": (subset_accuracy, int, "subset_accuracy@3"),
     "all_right": (all_right, int, "all_right@5"),
 }
+EXAMPLES = tuple(example for *_, example in MAKERS.values())
 _NAME = re.compile(rf"({'|'.join(MAKERS)})\s?(?:@|_at_)\s?(\S+)")
 
 

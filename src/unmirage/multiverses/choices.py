@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from unmirage.auditing.findings import number
+from unmirage.auditing.words import number
 from unmirage.curves.uncertainty import stream
 from unmirage.errors import OptionError
 from unmirage.types import Facts, Floats

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from unmirage.auditing.companion import companion
-from unmirage.auditing.run import judge_each
+from unmirage.auditing.judge import judge_each
 from unmirage.multiverses.analyses import Analysis, Cell, Scorer, curve_of
 from unmirage.multiverses.choices import MEAN
 from unmirage.multiverses.sources import Source

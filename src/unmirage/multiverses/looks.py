@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from unmirage.auditing import shape
-from unmirage.auditing.breaks import noise_between, sample
-from unmirage.auditing.verdict import LATE, SHARP
+from unmirage.auditing.breaks import noise_between
+from unmirage.auditing.case import LATE, SHARP
+from unmirage.auditing.null import sample
 from unmirage.curves.laws import Data
 from unmirage.curves.uncertainty import stream
 from unmirage.curves.working import is_binomial, kind, stack

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from unmirage.curves.build import build
-from unmirage.curves.identity import Choice
-from unmirage.curves.options import Options, listed, wanted
+from unmirage.curves.options import Options, options_of, wanted
+from unmirage.curves.progress import Steps, Tell
 from unmirage.curves.uncertainty import stream
 from unmirage.errors import OptionError
 from unmirage.multiverses import shares
@@ -27,7 +28,6 @@ from unmirage.types import Curve, Floats, Judgement, Multiverse, Note, Records, 
 
 #: resamples of the items behind the intervals of the shares
 RESAMPLES = 40
-Progress = Callable[[int, int], None]
 
 
 def multiverse(
@@ -51,7 +51,7 @@ def multiverse(
     seed: int = 0,
     draws: int = 200,
     level: float = 0.05,
-    progress: Progress | None = None,
+    progress: Tell | None = None,
 ) -> Multiverse:
     """Recompute the claim of every family and task under every reasonable analysis.
 
@@ -93,22 +93,18 @@ def multiverse(
     (9, 0)
     """
     _check(records, seed, draws, level, most, judged)
-    lists = {
-        "family": listed(family),
-        "task": listed(task),
-        "metric": listed(metric),
-        "higher_is_better": listed(higher_is_better),
-        "lower_is_better": listed(lower_is_better),
-    }
-    choice = Choice(scale, listed(by), listed(ignore), checkpoint)
-    options = Options(**lists, where=where or {}, choice=choice, items=items, chance=chance or {})
+    options = options_of(
+        family=family, task=task, metric=metric, scale=scale, where=where, by=by, ignore=ignore,
+        checkpoint=checkpoint, higher_is_better=higher_is_better, lower_is_better=lower_is_better,
+        items=items, chance=chance,
+    )  # fmt: skip
     chosen = choices or Choices()
     built = build(records, options)
-    _check_asked(chosen, built.curves)
+    _check_asked(chosen, built.curves, options)
     tasks = _tasks(built.curves, options, records, chosen, seed)
     plan = _plan([sum(counted(t.cells)) for t in tasks], most)
     told = _plan([min(n, p) for n, p in zip((judged,) * len(tasks), plan, strict=True)], judged)
-    done = _Done(sum(plan) + sum(told) + 2 * len(tasks), progress)
+    done = Steps(sum(plan) + sum(told) + 2 * len(tasks), progress)
     how = _How(seed, draws, level, done)
     universes = [_universe(task, n, j, how) for task, n, j in zip(tasks, plan, told, strict=True)]
     done.finish()
@@ -120,14 +116,7 @@ def multiverse(
         "most": most,
         "judged": judged,
         "resamples": RESAMPLES,
-        "scale": scale or "chosen per family",
-        "checkpoint": checkpoint,
-        "by": list(choice.by),
-        "ignore": list(choice.ignore),
-        **{name: list(value) for name, value in lists.items()},
-        "items": items,
-        "chance": dict(chance or {}),
-        "where": dict(where or {}),
+        **options.told(built, records),
         **{f"choice:{name}": value for name, value in asdict(chosen).items()},
     }
     notes = (*records.notes, *built.notes, *_notes(universes, level))
@@ -169,16 +158,16 @@ def _tasks(
     groups: dict[tuple[str, str], list[Curve]] = defaultdict(list)
     for c in curves:
         groups[c.key.family, c.key.task].append(c)
-    frames = [_sizes(records.samples), _sizes(records.aggregates)]
+    frames = [_by_task(_sizes(f)) for f in (records.samples, records.aggregates)]
     out = []
     for (family, task), members in sorted(groups.items()):
         made = []
         for rescored, frame in zip((True, False), frames, strict=True):
-            mine = [c for c in members if (c.items is not None) == rescored]
-            made += sources(mine, _of(frame, family, task), chosen) if mine else []
-        asked = [s for s in made if wanted(s.levels["metric"], options)]
-        if asked:
-            out.append(_Task(family, task, made, cells(asked, chosen, seed, family, task)))
+            these = [c for c in members if (c.items is not None) == rescored]
+            made += sources(these, _of(frame, family, task), chosen) if these else []
+        mine = [s for s in made if wanted(s.levels["metric"], options)]
+        if mine:
+            out.append(_Task(family, task, made, cells(mine, chosen, seed, family, task)))
     return out
 
 
@@ -189,34 +178,55 @@ def _sizes(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(flat).unique() if frame.height and flat else frame.clear()
 
 
-def _of(frame: pl.DataFrame, family: str, task: str) -> pl.DataFrame:
-    for column, value in (("family", family), ("task", task)):
-        if column in frame.columns and (frame[column] == value).any():
-            frame = frame.filter(pl.col(column) == value)
-    return frame
+_ByTask = tuple[list[str], Mapping[Any, pl.DataFrame], pl.DataFrame]
 
 
-def _check_asked(chosen: Choices, curves: Sequence[Curve]) -> None:
-    """Refuse a threshold or a K that no score would be cut by."""
-    itemised = [c for c in curves if c.items is not None]
+def _by_task(frame: pl.DataFrame) -> _ByTask:
+    """The rows of every family and task, by the columns that tell them."""
+    columns = [c for c in frame.columns if c in ("family", "task")]
+    parts = frame.partition_by(columns, as_dict=True) if columns and frame.height else {}
+    return columns, parts, frame
+
+
+def _of(rows: _ByTask, family: str, task: str) -> pl.DataFrame:
+    """All rows where the names of the curves are no names of the table."""
+    columns, parts, frame = rows
+    held = {"family": family, "task": task}
+    return parts.get(tuple(held[c] for c in columns), frame)
+
+
+def _check_asked(chosen: Choices, curves: Sequence[Curve], options: Options) -> None:
+    """Refuse a threshold, a K or a number of items that no score asked for would be cut by."""
     known: set[str] = set()
     right: set[str] = set()
-    for c in itemised:
+    for c in (c for c in curves if c.items is not None):
         (right if is_right_or_wrong(c) else known).add(c.key.metric)
-    why = "these records do not score item by item"
+    asked = {name for name in known | right if wanted(name, options)}
     for name in chosen.at:
-        if name not in known:
-            there = ", ".join(sorted(known)) or "none here"
+        if name not in known & asked:
             raise OptionError(
-                f"a threshold for {name}, which "
-                + ("scores items 0 or 1" if name in right else why),
-                mend=f"metrics that take a threshold: {there}",
+                f"a threshold for {name}, which {_why_none(name, known, right)}",
+                mend="metrics that take a threshold: "
+                + (", ".join(sorted(known & asked)) or "none of those asked for"),
             )
-    if chosen.k_of_k and not right:
+    why = "these records do not score item by item"
+    if chosen.k_of_k and not right & asked:
+        none = "no metric asked for scores items 0 or 1" if known | right else why
         raise OptionError(
-            "K of K right, but " + ("no metric here scores items 0 or 1" if itemised else why),
+            f"K of K right, but {none}",
             mend="leave --k-of-k out, or read records of answers that are right or wrong",
         )
+    if chosen.subsets and not asked:
+        raise OptionError(
+            f"random items (--subset), but {why}",
+            mend="leave --subset out, or read records with one row an answer",
+        )
+
+
+def _why_none(name: str, known: set[str], right: set[str]) -> str:
+    if name in known:
+        return "--metric leaves out"
+    return "scores items 0 or 1" if name in right else "these records do not score item by item"
 
 
 def _plan(available: Sequence[int], most: int) -> list[int]:
@@ -233,27 +243,12 @@ def _plan(available: Sequence[int], most: int) -> list[int]:
     return plan
 
 
-class _Done:
-    """Progress as (done, total)."""
-
-    def __init__(self, total: int, report: Progress | None) -> None:
-        self._done, self._total, self._report = 0, total, report
-
-    def __call__(self, more: int) -> None:
-        self._done = min(self._done + more, self._total)
-        if self._report:
-            self._report(self._done, self._total)
-
-    def finish(self) -> None:
-        self(self._total - self._done)
-
-
 @dataclass(frozen=True)
 class _How:
     seed: int
     draws: int
     level: float
-    done: _Done
+    done: Steps
 
 
 # ---------------------------------------------------------------- one task
@@ -273,14 +268,18 @@ def _universe(task: _Task, most: int, judged: int, how: _How) -> Universe:
     rises = (looks.p_movement < how.level) & ~looks.inverse
     steps = np.array([len(c.scale) - 1 for c in curves], float)
     create, dissolve = shares.extremes(looks, rises, steps)
-    rows = _rows_to_judge(len(analyses), judged, (create, dissolve), how.seed, names)
+    sample = _drawn(len(analyses), judged, how.seed, names)
+    rows = sorted({*sample, create, dissolve})
     verdicts = _judged(task, analyses, rows, scorer, how)
     known = all(np.isfinite(c.stderr).all() for c in curves)
     drawn = len(analyses) / total
     says = {
-        way: shares.sentence(levels, kinds, looks.reports, total, row, create=way)
+        way: shares.sentence(
+            levels, kinds, looks.reports, total, row, create=way,
+            scored=curves[row].facts.name, judged=verdicts.get(row),
+        )
         for way, row in ((True, create), (False, dissolve))
-    }
+    }  # fmt: skip
     return Universe(
         task.family,
         task.task,
@@ -290,6 +289,8 @@ def _universe(task: _Task, most: int, judged: int, how: _How) -> Universe:
         shares.whole(looks.reports, looks.again, known, drawn),
         shares.by_level(choices, levels, looks.reports, looks.again, known, drawn),
         verdicts,
+        tuple(sample),
+        shares.of_verdicts([verdicts[i].verdict for i in sample], total),
         create,
         dissolve,
         says[True],
@@ -329,12 +330,10 @@ def _curves(
     return curves, again
 
 
-def _rows_to_judge(
-    n: int, judged: int, always: Sequence[int], seed: int, names: Sequence[str]
-) -> list[int]:
-    rng = stream(seed, "judged", *names)
-    drawn = rng.choice(n, min(judged, n), replace=False).tolist()
-    return sorted({*drawn, *always})
+def _drawn(n: int, judged: int, seed: int, names: Sequence[str]) -> list[int]:
+    """Rows that are judged, drawn at random."""
+    chosen = stream(seed, "judged", *names).choice(n, min(judged, n), replace=False)
+    return sorted(chosen.tolist())
 
 
 # ---------------------------------------------------------------- notes
@@ -342,16 +341,19 @@ def _rows_to_judge(
 
 def _notes(universes: Sequence[Universe], level: float) -> list[Note]:
     looked = sum(u.table.height for u in universes)
-    judged = sum(len(u.judged) for u in universes)
+    judged = sum(len(u.sample) for u in universes)
     total = sum(u.total for u in universes)
     drawn = "" if looked == total else f", drawn at random from {total:,} (--most)"
     dependent = (
         "all analyses are of the same outputs, so they are dependent: their number is no sample "
         "size, and a share of them is no probability that the ability is real"
     )
+    which = "all of them" if judged == looked else f"{judged:,} of them, drawn at random,"
+    extremes = sum(len({u.create, u.dissolve} - {*u.sample}) for u in universes)
+    besides = f" and {extremes:,} extremes besides" if extremes else ""
     counts = (
-        f"{looked:,} analyses are looked at{drawn}; {judged:,} of them, drawn at random, and the "
-        "two extremes of every task are judged in full (--judge), each as if it were the only one"
+        f"{looked:,} analyses are looked at{drawn}; {which}{besides} are judged in full (--judge), "
+        "each as if it were the only one; the share of a verdict is of those drawn"
     )
     reports = (
         "an analysis reports an ability where the score rises beyond sampling noise and looks "

@@ -11,13 +11,14 @@ Axes: A analyses, R resamples.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unmirage.multiverses.looks import Looks
-from unmirage.types import Floats, Share
+from unmirage.types import Floats, Judgement, Share
 
 Mask = NDArray[np.bool_]
 _REACH = 1.645  # of a 90 % interval
@@ -46,6 +47,33 @@ def by_level(
         for name in names if len(names) > 1 else ():
             out.append(_level(choice, name, values == name, reports, again, known, drawn))
     return tuple(out)
+
+
+def of_verdicts(drawn: Sequence[str], total: int) -> tuple[Share, ...]:
+    """The share of each verdict among analyses drawn at random out of ``total``.
+
+    The 90 % interval is Wilson's (1927, doi:10.1080/01621459.1927.10502953), n (N - 1) / (N - n) in
+    the place of n, as none is drawn twice; it speaks of the drawing, not of other items.
+
+    >>> (share,) = of_verdicts(["smooth"] * 5, 5)
+    >>> share.level, share.share, share.low
+    ('smooth', 1.0, 1.0)
+    """
+    n = len(drawn)
+    out = []
+    for verdict, k in sorted(Counter(drawn).items(), key=lambda pair: (-pair[1], pair[0])):
+        share = low = high = k / n
+        if n < total:
+            low, high = _wilson(share, n * (total - 1) / (total - n))
+        out.append(Share("verdict", verdict, n, k, low, high))
+    return tuple(out)
+
+
+def _wilson(share: float, n: float) -> tuple[float, float]:
+    z2 = _REACH**2 / n
+    centre = (share + z2 / 2) / (1 + z2)
+    reach = float(np.sqrt(z2 * (share * (1 - share) + z2 / 4))) / (1 + z2)
+    return min(share, max(0.0, centre - reach)), max(share, min(1.0, centre + reach))
 
 
 def _level(
@@ -115,13 +143,19 @@ def sentence(
     row: int,
     *,
     create: bool,
+    scored: str = "",
+    judged: Judgement | None = None,
 ) -> str:
     """The sentence that an honest paper would need beside the analysis in ``row``.
 
+    ``scored`` names its threshold or K; ``judged`` is what the audit says of it.
+
     >>> reports = np.array([True, False, False])
     >>> kinds = ["threshold", "mean", "mean"]
-    >>> sentence({"metric": ["mse"] * 3}, kinds, reports, 3, 0, create=True)
-    'The ability appears under 1 of 3 analyses of these outputs, all of them thresholds.'
+    >>> levels = {"metric": ["mse"] * 3}
+    >>> sentence(levels, kinds, reports, 3, 0, create=True, scored="mse <= 0.005")
+    'The ability appears under 1 of 3 analyses of these outputs, all of them thresholds. This one: \
+mse <= 0.005.'
     """
     mask = reports if create else ~reports
     n, k = len(reports), int(mask.sum())
@@ -132,8 +166,22 @@ def sentence(
         text += _common(levels, kinds, mask)
     if not mask[row]:
         return f"{text}."
-    chosen = "; ".join(f"{c} {v[row]}" for c, v in levels.items() if len(set(v)) > 1)
-    return f"{text}. This one: {chosen}." if chosen else f"{text}."
+    chosen = [f"{c} {v[row]}" for c, v in levels.items() if len(set(v)) > 1]
+    if kinds[row] != "mean" and scored:
+        chosen.append(scored)
+    text += f". This one: {'; '.join(chosen)}." if chosen else "."
+    return text if judged is None else f"{text} {_audit_says(judged, bool(reports[row]))}"
+
+
+def _audit_says(judged: Judgement, reports: bool) -> str:
+    """The verdict beside the look, and a word where they seem to disagree."""
+    why = f" ({', '.join(judged.explained_by)})" if judged.explained_by else ""
+    text = f"The audit of this one says {judged.verdict}{why}"
+    if reports and judged.verdict == "smooth":
+        return f"{text}: sharp to the eye, but along a smooth law."
+    if not reports and judged.verdict == "survives":
+        return f"{text}: not sharp to the eye, but there is a break."
+    return f"{text}."
 
 
 def _common(levels: Mapping[str, Sequence[str]], kinds: Sequence[str], mask: Mask) -> str:

@@ -62,7 +62,7 @@ def sources(curves: Sequence[Curve], frame: pl.DataFrame, chosen: Choices) -> li
     found: list[_Joined] = [(_levels(c, varying), (c,), False) for c in curves]
     for column in varying:
         found += _pooled(curves, varying, column)
-    axes = {id(c): _axes(c, frame) for c in curves}
+    axes = _axes_of_all(curves, frame)
     made = []
     for levels, members, micro in found:
         first = members[0]
@@ -128,6 +128,18 @@ def _cuts(members: Sequence[Curve], chosen: Choices) -> tuple[Cut, ...]:
 def is_right_or_wrong(curve: Curve) -> bool:
     """Is the score of every item 0 or 1?"""
     return curve.items is not None and bool(np.isin(curve.items.scores, (0.0, 1.0)).all())
+
+
+def _axes_of_all(curves: Sequence[Curve], frame: pl.DataFrame) -> dict[int, dict[str, Floats]]:
+    """The axes of every curve by its id; metrics of the same models have the same."""
+    made: dict[tuple[object, ...], dict[str, Floats]] = {}
+    out = {}
+    for c in curves:
+        same = (c.scale_name, tuple(c.scale), c.models, c.key.settings)
+        if same not in made:
+            made[same] = _axes(c, frame)
+        out[id(c)] = made[same]
+    return out
 
 
 def _axes(curve: Curve, frame: pl.DataFrame) -> dict[str, Floats]:

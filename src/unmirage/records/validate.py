@@ -37,6 +37,14 @@ _NOUNS: dict[Any, str] = {
 _SKIP = "repair the cell, rename the column, or leave such rows out with skip_bad (--skip-bad)"
 
 
+#: more items than that were never asked
+MOST_ITEMS = 1e15
+#: a score beyond that is a slip
+MOST_SCORE = 1e100
+#: rows that a note names
+_ROWS_NAMED = 5
+
+
 @dataclass(eq=False)
 class _Work:
     """A table on its way; rows are dropped as bad cells are met (skip_bad only)."""
@@ -205,6 +213,9 @@ def _scores(work: _Work, *, required: bool) -> None:
     work.refuse(s.is_nan(), "score", "is NaN", _MENDS["score"], s)
     s = work.frame["score"]
     work.refuse(s.is_infinite(), "score", "is infinite", _MENDS["score"], s)
+    s = work.frame["score"]
+    # the squares of larger ones are no numbers any more
+    work.refuse(s.abs() > MOST_SCORE, "score", f"is beyond {MOST_SCORE:g}", _MENDS["score"], s)
     useless = work.frame["score"].is_null()
     if not required:  # a sample can still be scored from its output
         have = [c for c in SCORABLE if c in work.frame.columns]
@@ -230,12 +241,16 @@ def _side_numbers(work: _Work) -> None:
         _blank(work, "stderr", zero, "stderr_zero", "standard errors of 0 at a score within (0, 1)")
     if "n_samples" in frame.columns:
         n = frame["n_samples"]
-        bad = ((n <= 0) | ~n.is_finite()).fill_null(False)
-        _blank(work, "n_samples", bad, "n_samples_bad", "numbers of items not above 0")
+        bad = ((n < 1) | (n > MOST_ITEMS) | ~n.is_finite()).fill_null(False)
+        what = f"numbers of items below 1 or above {MOST_ITEMS:g}"
+        _blank(work, "n_samples", bad, "n_samples_bad", what)
 
 
 def _blank(work: _Work, column: str, bad: pl.Series, code: str, what: str) -> None:
     if count := int(bad.sum()):
+        rows = work.table.numbers.filter(bad).to_list()
+        first = ", ".join(map(str, rows[:_ROWS_NAMED])) + (", ..." if count > _ROWS_NAMED else "")
+        what = f"{what} ({'row' if count == 1 else 'rows'} {first})"
         work.put(pl.select(pl.when(~bad).then(work.frame[column]).alias(column)).to_series())
         work.note("warning", code, f"{what}: read as unknown", count)
 
@@ -282,8 +297,9 @@ def _samples(work: _Work) -> None:
     if "squared_error" in work.frame.columns:
         s = work.frame["squared_error"]
         mend = "a squared error is a number from 0 on; leave the cell empty where there is none"
-        bad = ((s < 0) | ~s.is_finite()).fill_null(False)
-        work.refuse(bad, "squared_error", "is below 0 or no finite number", mend, s)
+        bad = ((s < 0) | ~s.is_finite() | (s > MOST_SCORE)).fill_null(False)
+        what = f"is below 0 or no number up to {MOST_SCORE:g}"
+        work.refuse(bad, "squared_error", what, mend, s)
     for column in ("token_logprobs", "choice_logprobs"):
         if column in work.frame.columns:
             s = work.frame[column]

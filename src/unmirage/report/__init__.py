@@ -5,13 +5,12 @@ Heavy parts (Altair, Jinja, Rich) are imported by the function that needs them.
 
 from __future__ import annotations
 
-import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unmirage.errors import OptionError
-from unmirage.report.files import write
+from unmirage.report.files import table_bytes, write
 from unmirage.report.view import SCHEMA, to_frame, to_json, view
 from unmirage.types import Audit, Judgement
 
@@ -56,21 +55,12 @@ def write_report(audit: Audit, path: str | os.PathLike[str]) -> Path:
     if suffix == ".md":
         return write(path, to_markdown(audit))
     if suffix in (".csv", ".parquet"):
-        return write(path, _table(audit, suffix))
+        return write(path, table_bytes(to_frame(audit), suffix))
     raise OptionError(
         f"cannot tell the format of the report from {suffix!r}",
         where=str(path),
         mend=f"use one of {', '.join(SUFFIXES)}",
     )
-
-
-def _table(audit: Audit, suffix: str) -> bytes:
-    out, frame = io.BytesIO(), to_frame(audit)
-    if suffix == ".csv":
-        frame.write_csv(out)
-    else:
-        frame.write_parquet(out)
-    return out.getvalue()
 
 
 def to_html(audit: Audit, forecasts: Forecasts | None = None) -> str:

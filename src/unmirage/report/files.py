@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from pathlib import Path
+
+import polars as pl
+
+#: what a spreadsheet takes for the beginning of a formula
+_FORMULA = "^[=+\\-@\t\r]"
 
 
 def write(path: str | os.PathLike[str], data: str | bytes) -> Path:
@@ -21,6 +27,33 @@ def write(path: str | os.PathLike[str], data: str | bytes) -> Path:
         Path(name).unlink(missing_ok=True)
         raise
     return target
+
+
+def csv_text(frame: pl.DataFrame) -> str:
+    """A table as CSV in which no text is a formula: such cells begin with an apostrophe.
+
+    Names of models and tasks come from anyone, and spreadsheets run what begins with = + - @.
+    Numbers stay as they are; ``.parquet`` holds every text unchanged.
+
+    >>> print(csv_text(pl.DataFrame({"task": ["=1+1", "-1", "sums"], "score": [-1, 0, 1]})), end="")
+    task,score
+    '=1+1,-1
+    '-1,0
+    sums,1
+    """
+    formula = pl.col(pl.String).str.contains(_FORMULA)
+    safe = pl.when(formula).then("'" + pl.col(pl.String)).otherwise(pl.col(pl.String))
+    heads = {c: f"'{c}" for c in frame.columns if c[:1] in "=+-@\t\r" and c}
+    return str(frame.with_columns(safe.name.keep()).rename(heads).write_csv())
+
+
+def table_bytes(frame: pl.DataFrame, suffix: str) -> bytes:
+    """The table as ``.csv`` or ``.parquet``."""
+    if suffix == ".csv":
+        return csv_text(frame).encode("utf-8")
+    out = io.BytesIO()
+    frame.write_parquet(out)
+    return out.getvalue()
 
 
 def _umask() -> int:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import polars as pl
@@ -15,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unmirage.errors import OptionError
-from unmirage.report import text, words
+from unmirage.report import files, text, words
 from unmirage.report.terminal import bare_table, note_lines
 from unmirage.report.view import (
     View,
@@ -61,7 +59,10 @@ def _universe_view(u: Universe) -> View:
         "distinct_curves": u.table["curve"].n_unique(),
         "whole": _share_view(u.whole),
         "shares": [_share_view(s) for s in u.shares],
-        "verdicts": verdicts(u),
+        "judged": len(u.judged),
+        "sample": len(u.sample),
+        "verdicts": {s.level: s.reporting for s in u.verdicts},
+        "verdict_shares": [_share_view(s) for s in u.verdicts],
         "create": _extreme_view(u, u.create, u.create_says),
         "dissolve": _extreme_view(u, u.dissolve, u.dissolve_says),
         "table": [plain(row) for row in u.table.iter_rows(named=True)],
@@ -83,12 +84,6 @@ def _extreme_view(u: Universe, row: int, says: str) -> View:
     }
 
 
-def verdicts(u: Universe) -> dict[str, int]:
-    """How many of the judged analyses have each verdict; the extremes that were added count."""
-    seen = Counter(u.table["verdict"].drop_nulls().to_list())
-    return {v: seen[v] for v in words.VERDICTS if seen[v]}
-
-
 def to_frame(found: Multiverse) -> pl.DataFrame:
     """One row an analysis; a choice that a task does not have is null."""
     frames = []
@@ -104,14 +99,9 @@ def table_bytes(found: Multiverse, suffix: str) -> bytes:
 
     Raises OptionError where the suffix is another.
     """
-    out, frame = io.BytesIO(), to_frame(found)
-    if suffix == ".csv":
-        frame.write_csv(out)
-    elif suffix == ".parquet":
-        frame.write_parquet(out)
-    else:
+    if suffix not in (".csv", ".parquet"):
         raise OptionError(f"a table is no {suffix!r} file", mend="-o NAME.csv or -o NAME.parquet")
-    return out.getvalue()
+    return files.table_bytes(to_frame(found), suffix)
 
 
 # ---------------------------------------------------------------- terminal
@@ -222,12 +212,14 @@ def _told(u: Universe, plain: bool) -> Iterable[RenderableType]:
 
 
 def _verdict_line(u: Universe, plain: bool) -> Text:
-    counts = verdicts(u)
-    line = Text(f"Judged in full: {sum(counts.values()):,}")
-    for verdict, count in counts.items():
-        sign = words.sign(verdict)
+    n = len(u.sample)
+    which = "all" if n == u.total else f"{n:,} drawn at random"
+    line = Text(f"Judged in full ({which}):" if n else "None but the two extremes is judged")
+    for share in u.verdicts:
+        sign = words.sign(share.level)
         line.append("  ")
-        line.append(f"{sign.ascii if plain else sign.symbol} {count:,} {verdict}", sign.colour)
+        said = f"{sign.ascii if plain else sign.symbol} {share.level} {_share(share)}"
+        line.append(said, sign.colour)
     return line
 
 

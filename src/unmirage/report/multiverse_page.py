@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from unmirage.report import html, speccurve, text, words
 from unmirage.report.groups import by_code
-from unmirage.report.multiverse import SHOWN, verdicts, view
+from unmirage.report.multiverse import SHOWN, view
 from unmirage.report.view import View, judgement_view
 from unmirage.types import Judgement, Multiverse, Share, Universe
 
@@ -75,9 +75,16 @@ def _universe(name: str, u: Universe) -> dict[str, Any]:
         **_row(name, u),
         "total": f"{u.total:,}",
         "curves": f"{u.table['curve'].n_unique():,}",
+        "sampled": "all analyses" if len(u.sample) == u.total else f"{len(u.sample):,} at random",
         "verdicts": [
-            {"verdict": v, "count": n, "symbol": words.sign(v).symbol}
-            for v, n in verdicts(u).items()
+            {
+                "verdict": s.level,
+                "count": s.reporting,
+                "symbol": words.sign(s.level).symbol,
+                "share": f"{100 * s.share:.0f} %",
+                "interval": _interval(s),
+            }
+            for s in u.verdicts
         ],
         "picture": Markup(speccurve.draw(u)),
         "drawn": f"{drawn:,}",

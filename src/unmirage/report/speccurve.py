@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from unmirage.auditing.verdict import SHARP
+from unmirage.auditing.case import SHARP
 from unmirage.report import text, words
 from unmirage.report.files import write
 from unmirage.types import Multiverse, Universe
