@@ -14,9 +14,11 @@ from unmirage.errors import FileProblem
 from unmirage.types import Note
 
 MAX_LINE = 64 * 2**20  # bytes
+BLOCK = 8 * 2**20  # bytes of lines read at a time
 MAX_LIST = 2**30  # bytes of one .json file, which must be held as a whole
 MAX_COLUMNS = 5_000
 BATCH = 10_000  # rows turned into columns at a time
+_BOM = b"\xef\xbb\xbf"
 
 Row = tuple[int, dict[str, Any]]
 
@@ -66,13 +68,14 @@ def _scrub(value: Any) -> tuple[Any, bool]:
     return value, False
 
 
-def lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
-    """(line number, line without its end) of every line that is not blank.
+def lines(stream: BinaryIO, name: str, first: int = 1) -> Iterator[tuple[int, bytes]]:
+    """(line number, line without its end) of every line that is not blank; the first is numbered
+    ``first``.
 
     Raises:
         FileProblem: a line longer than 64 MiB.
     """
-    number = 0
+    number = first - 1
     while line := stream.readline(MAX_LINE + 1):
         number += 1
         if len(line) > MAX_LINE:
@@ -80,10 +83,39 @@ def lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
             raise FileProblem(what, file=name, where=f"line {number}")
         if number == 1:
             refuse_utf16(line, name)
-            line = line.removeprefix(b"\xef\xbb\xbf")
+            line = line.removeprefix(_BOM)
         line = line.strip()
         if line:
             yield number, line
+
+
+def blocks(stream: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
+    """(number of the first line, whole lines) of a file, some megabytes at a time.
+
+    Raises:
+        FileProblem: a line longer than 64 MiB.
+    """
+    number = 1
+    while block := stream.read(BLOCK):
+        rest = b"" if block.endswith(b"\n") else stream.readline(MAX_LINE + 1)
+        block += rest
+        count = block.count(b"\n")
+        if len(rest) > MAX_LINE:
+            what = f"the line is longer than {MAX_LINE // 2**20} MiB"
+            raise FileProblem(what, file=name, where=f"line {number + count}")
+        yield number, block
+        number += count
+
+
+def numbered(block: bytes, first: int) -> tuple[list[int], list[bytes]]:
+    """The numbers of the lines of a block that are not blank, and the lines.
+
+    >>> numbered(b"a\\n\\nb", 7)
+    ([7, 9], [b'a', b'b'])
+    """
+    found = block.removeprefix(_BOM).split(b"\n") if first == 1 else block.split(b"\n")
+    kept = [i for i, line in enumerate(found, first) if line and not line.isspace()]
+    return kept, [found[i - first] for i in kept]
 
 
 def refuse_utf16(head: bytes, name: str) -> None:
@@ -92,14 +124,17 @@ def refuse_utf16(head: bytes, name: str) -> None:
         raise FileProblem("is UTF-16 or UTF-32 text", file=name, mend="save it as UTF-8")
 
 
-def read_lines(stream: BinaryIO, name: str, skip_bad: bool, notes: list[Note]) -> Iterator[Row]:
-    """The objects of a JSON-lines file with their line numbers; ``notes`` grow at the end.
+def read_lines(
+    stream: BinaryIO, name: str, skip_bad: bool, notes: list[Note], first: int = 1
+) -> Iterator[Row]:
+    """The objects of a JSON-lines file with their line numbers, from ``first`` on; ``notes`` grow
+    at the end.
 
     Raises:
         FileProblem: a line that is not a JSON object (skip_bad: left out and counted).
     """
     decode, bad = Decoder(), 0
-    for number, line in lines(stream, name):
+    for number, line in lines(stream, name, first):
         try:
             value = decode(line)
             if not isinstance(value, dict):
@@ -132,7 +167,7 @@ def read_list(raw: bytes, name: str) -> tuple[list[Row], list[Note]]:
     refuse_utf16(raw, name)
     mend = "give a list of records, or one record a line in a .jsonl file"
     try:
-        value = decode(raw.removeprefix(b"\xef\xbb\xbf"))
+        value = decode(raw.removeprefix(_BOM))
     except ValueError as e:
         raise FileProblem(f"is not JSON ({str(e)[:120]})", file=name, mend=mend) from e
     if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
