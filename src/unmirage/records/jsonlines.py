@@ -14,7 +14,7 @@ from unmirage.errors import FileProblem
 from unmirage.types import Note
 
 MAX_LINE = 64 * 2**20  # bytes
-BLOCK = 8 * 2**20  # bytes of lines read at a time
+BLOCK = 4 * 2**20  # bytes of lines read at a time
 MAX_LIST = 2**30  # bytes of one .json file, which must be held as a whole
 MAX_COLUMNS = 5_000
 BATCH = 10_000  # rows turned into columns at a time
@@ -68,54 +68,60 @@ def _scrub(value: Any) -> tuple[Any, bool]:
     return value, False
 
 
-def lines(stream: BinaryIO, name: str, first: int = 1) -> Iterator[tuple[int, bytes]]:
-    """(line number, line without its end) of every line that is not blank; the first is numbered
-    ``first``.
+def lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
+    """(line number, line without its end) of every line that is not blank.
 
     Raises:
         FileProblem: a line longer than 64 MiB.
     """
-    number = first - 1
+    number = 0
     while line := stream.readline(MAX_LINE + 1):
         number += 1
-        if len(line) > MAX_LINE:
-            what = f"the line is longer than {MAX_LINE // 2**20} MiB"
-            raise FileProblem(what, file=name, where=f"line {number}")
+        _refuse_long(line, name, number)
         if number == 1:
-            refuse_utf16(line, name)
-            line = line.removeprefix(_BOM)
+            line = _head(line, name)
         line = line.strip()
         if line:
             yield number, line
 
 
-def blocks(stream: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
-    """(number of the first line, whole lines) of a file, some megabytes at a time.
+def blocks(stream: BinaryIO, name: str) -> Iterator[tuple[list[int], list[bytes]]]:
+    """The lines of a file that are not blank, a few megabytes at a time: numbers and lines.
 
     Raises:
         FileProblem: a line longer than 64 MiB.
     """
-    number = 1
+    first, rest = 1, b""
     while block := stream.read(BLOCK):
-        rest = b"" if block.endswith(b"\n") else stream.readline(MAX_LINE + 1)
-        block += rest
-        count = block.count(b"\n")
-        if len(rest) > MAX_LINE:
-            what = f"the line is longer than {MAX_LINE // 2**20} MiB"
-            raise FileProblem(what, file=name, where=f"line {number + count}")
-        yield number, block
-        number += count
+        whole = block.split(b"\n")
+        whole[0] = rest + whole[0]
+        rest = whole.pop()
+        if first == 1 and whole:
+            whole[0] = _head(whole[0], name)
+        for number, line in (first, whole[0] if whole else b""), (first + len(whole), rest):
+            _refuse_long(line, name, number)
+        if (found := _numbered(whole, first))[0]:
+            yield found
+        first += len(whole)
+    if (found := _numbered([_head(rest, name) if first == 1 else rest], first))[0]:
+        yield found
 
 
-def numbered(block: bytes, first: int) -> tuple[list[int], list[bytes]]:
-    """The numbers of the lines of a block that are not blank, and the lines.
+def _head(line: bytes, name: str) -> bytes:
+    """The first line without its byte-order mark."""
+    refuse_utf16(line, name)
+    return line.removeprefix(_BOM)
 
-    >>> numbered(b"a\\n\\nb", 7)
-    ([7, 9], [b'a', b'b'])
-    """
-    found = block.removeprefix(_BOM).split(b"\n") if first == 1 else block.split(b"\n")
-    kept = [i for i, line in enumerate(found, first) if line and not line.isspace()]
-    return kept, [found[i - first] for i in kept]
+
+def _numbered(found: list[bytes], first: int) -> tuple[list[int], list[bytes]]:
+    numbers = [i for i, line in enumerate(found, first) if line and not line.isspace()]
+    return numbers, [found[i - first] for i in numbers]
+
+
+def _refuse_long(line: bytes, name: str, number: int) -> None:
+    if len(line) > MAX_LINE:
+        what = f"the line is longer than {MAX_LINE // 2**20} MiB"
+        raise FileProblem(what, file=name, where=f"line {number}")
 
 
 def refuse_utf16(head: bytes, name: str) -> None:
@@ -124,17 +130,21 @@ def refuse_utf16(head: bytes, name: str) -> None:
         raise FileProblem("is UTF-16 or UTF-32 text", file=name, mend="save it as UTF-8")
 
 
-def read_lines(
-    stream: BinaryIO, name: str, skip_bad: bool, notes: list[Note], first: int = 1
-) -> Iterator[Row]:
-    """The objects of a JSON-lines file with their line numbers, from ``first`` on; ``notes`` grow
-    at the end.
+def read_lines(stream: BinaryIO, name: str, skip_bad: bool, notes: list[Note]) -> Iterator[Row]:
+    """The objects of a JSON-lines file with their line numbers; ``notes`` grow at the end.
 
     Raises:
         FileProblem: a line that is not a JSON object (skip_bad: left out and counted).
     """
+    return decoded(lines(stream, name), name, skip_bad, notes)
+
+
+def decoded(
+    found: Iterable[tuple[int, bytes]], name: str, skip_bad: bool, notes: list[Note]
+) -> Iterator[Row]:
+    """The same of lines that were read already."""
     decode, bad = Decoder(), 0
-    for number, line in lines(stream, name, first):
+    for number, line in found:
         try:
             value = decode(line)
             if not isinstance(value, dict):

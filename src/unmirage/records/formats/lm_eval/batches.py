@@ -31,7 +31,7 @@ from unmirage.types import Floats
 
 #: the columns of an answer
 FIELDS = (
-    *("prompt", "output", "targets", "choices", "choice_logprobs", "choice_credit"),
+    *("output", "targets", "choices", "choice_logprobs", "choice_credit"),
     *("target_index", "metric", "score"),
 )
 SCORES = {"at": pl.Int64, "metric": pl.String, "score": pl.Float64}
@@ -45,6 +45,7 @@ class Batch:
     """Some items: ``answers`` has row, item, document, filter, verdict and :data:`FIELDS`, one row
     an item; ``scores`` the harness' own: at (place of the item), metric, score."""
 
+    prompts: list[str | None]
     answers: pl.DataFrame
     scores: pl.DataFrame
     lost: int = 0  # scores that are NaN or infinite
@@ -109,7 +110,8 @@ def of_items(numbers: Sequence[int], items: Sequence[Item]) -> Batch:
         _verdicts(ours, theirs),
         [column(name, values, TYPES[name]) for name, values in cells.items()],
     )
-    return Batch(answers, scores, sum(i.lost for i in items), sum(i.more for i in items))
+    prompts = [item.fields["prompt"] for item in items]
+    return Batch(prompts, answers, scores, sum(i.lost for i in items), sum(i.more for i in items))
 
 
 # ---------------------------------------------------------------- at once
@@ -139,11 +141,10 @@ def of_lines(numbers: Sequence[int], lines: Sequence[bytes], task: TaskFacts) ->
         fields, ours = _likelihood(rows), _floats([None] * len(rows))
         values.pop("log_likelihood", None)
         lost += fields[-1].null_count()
-    prompts = pl.Series("prompt", [call[0].arg_0 for call in calls], dtype=pl.String)
     filters = [row.filter or None for row in rows]
     verdicts = _verdicts(ours, theirs)
-    answers = _answers(numbers, items, written, filters, verdicts, [prompts, *fields])
-    return Batch(answers, _long(values), lost)
+    answers = _answers(numbers, items, written, filters, verdicts, fields)
+    return Batch([call[0].arg_0 for call in calls], answers, _long(values), lost)
 
 
 def _values(

@@ -28,11 +28,10 @@ class Prompts:
         self._digests: list[bytes] = []
         self._texts: list[str] = []
 
-    def digests(self, prompts: pl.Series) -> pl.Series:
+    def digests(self, prompts: list[str | None]) -> pl.Series:
         """The digest of each prompt."""
-        texts = prompts.to_list()
-        found = [None if text is None else sha256(text.encode()).digest() for text in texts]
-        for digest, text in zip(found, texts, strict=True):
+        found = [None if text is None else sha256(text.encode()).digest() for text in prompts]
+        for digest, text in zip(found, prompts, strict=True):
             if digest is not None and text is not None and digest not in self._seen:
                 self._seen.add(digest)
                 self._digests.append(digest)
@@ -57,7 +56,7 @@ class Gathered:
 
     def take(self, batch: Batch) -> None:
         """The items of one block."""
-        digests = self.prompts.digests(batch.answers["prompt"])
+        digests = self.prompts.digests(batch.prompts)
         self._answers.append(batch.answers.with_columns(digests))
         self._scores.append(batch.scores.with_columns(pl.col("at") + self.count))
         self.count += batch.answers.height

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
-from io import BytesIO
 
 import polars as pl
 
@@ -18,7 +18,7 @@ from unmirage.records.formats.lm_eval.results import identity
 from unmirage.records.formats.lm_eval.rows import Item, item_of
 from unmirage.records.formats.lm_eval.typed import Irregular
 from unmirage.records.formats.made import framed
-from unmirage.records.jsonlines import blocks, numbered, read_lines
+from unmirage.records.jsonlines import blocks, decoded
 from unmirage.records.notes import merge
 from unmirage.records.table import guard
 from unmirage.records.tables import open_source
@@ -58,11 +58,12 @@ def read_part(log: Log, skip_bad: bool, prompts: Prompts) -> Part:
     notes: list[Note] = []
     found, bad, name = Gathered(prompts), 0, log.source.name
     with guard(name), open_source(log.source) as stream:
-        for start, block in blocks(stream, name):
+        for at, lines in blocks(stream, name):
             try:
-                batch = of_lines(*numbered(block, start), log.task)
+                batch = of_lines(at, lines, log.task)
             except Irregular:
-                batch, more = _one_by_one(log, block, start, skip_bad, notes)
+                given = zip(at, lines, strict=True)
+                batch, more = _one_by_one(log, given, skip_bad, notes)
                 bad += more
             found.take(batch)
     if not found.count:
@@ -79,13 +80,13 @@ def read_part(log: Log, skip_bad: bool, prompts: Prompts) -> Part:
 
 
 def _one_by_one(
-    log: Log, block: bytes, start: int, skip_bad: bool, notes: list[Note]
+    log: Log, lines: Iterable[tuple[int, bytes]], skip_bad: bool, notes: list[Note]
 ) -> tuple[Batch, int]:
     """The items of a block whose lines are not all of the usual form, and how many are bad."""
     numbers: list[int] = []
     items: list[Item] = []
     bad = 0
-    for number, row in read_lines(BytesIO(block), log.source.name, skip_bad, notes, start):
+    for number, row in decoded(lines, log.source.name, skip_bad, notes):
         try:
             items.append(item_of(row, log.task))
         except BadCell as e:
