@@ -244,6 +244,12 @@ def test_an_endless_line_ends_soon(monkeypatch: pytest.MonkeyPatch) -> None:
         list(blocks(io.BytesIO(b"\xff\xfe{}"), "f"))
 
 
+def test_choices_asked_again_without_a_prompt_are_read_one_by_one() -> None:
+    asked = [("Q", " a", ["-1.0", "False"]), ("", " a", ["-9.0", "False"])]
+    with pytest.raises(Irregular):
+        fast(written([line(0, "none", 1, asked, acc=0.0)]), facts("quiz"))
+
+
 def test_bad_cells_are_found_line_by_line() -> None:
     rows = [*TASKS["quiz"], TASKS["quiz"][0] | {"filtered_resps": [["word", "False"]] * 4}]
     with pytest.raises(Irregular):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from unmirage.records.formats.lm_eval.rows import (
     right_by_score,
     targets_of,
 )
-from unmirage.records.formats.lm_eval.typed import Irregular, calls_of, typed
+from unmirage.records.formats.lm_eval.typed import EMPTY, Irregular, calls_of, prompts_of, typed
 from unmirage.records.formats.made import TYPES, column, lists
 from unmirage.records.formats.values import real
 from unmirage.types import Floats
@@ -125,8 +126,9 @@ def of_lines(numbers: Sequence[int], lines: Sequence[bytes], task: TaskFacts) ->
     """
     rows, names = typed(lines, task.kind)
     calls = calls_of(rows)
-    documents = [row.doc_id for row in rows]
-    if not {*map(type, documents)} <= {int, str} or not all(row.filtered_resps for row in rows):
+    documents = list(map(attrgetter("doc_id"), rows))
+    answered = all(map(attrgetter("filtered_resps"), rows))
+    if not answered or not {*map(type, documents)} <= {int, str}:
         raise Irregular
     written = list(map(str, documents))
     items = [row.doc_hash or doc for row, doc in zip(rows, written, strict=True)]
@@ -144,7 +146,7 @@ def of_lines(numbers: Sequence[int], lines: Sequence[bytes], task: TaskFacts) ->
     filters = [row.filter or None for row in rows]
     verdicts = _verdicts(ours, theirs)
     answers = _answers(numbers, items, written, filters, verdicts, fields)
-    return Batch([call[0].arg_0 for call in calls], answers, _long(values), lost)
+    return Batch(prompts_of(calls), answers, _long(values), lost)
 
 
 def _values(
@@ -156,16 +158,16 @@ def _values(
     for i, name in enumerate(names):
         if name in task.no_means:
             continue
-        field = f"score_{i}"
-        cells = [getattr(row, field) for row in rows]
+        cells = list(map(attrgetter(f"score_{i}"), rows))
         kinds = {*map(type, cells)}
         if kinds.isdisjoint((float, int, str, bool)):
             continue
         if not kinds <= {float}:
-            cells = [real(cell) for cell in cells]
+            cells = list(map(real, cells))
+            lost -= cells.count(None)
         values = _floats(cells)
         bad = ~np.isfinite(values)
-        lost += int(bad.sum()) - cells.count(None)
+        lost += int(bad.sum())
         found[name] = np.where(bad, np.nan, values)
     return found, lost
 
@@ -230,8 +232,8 @@ def _reals(cells: list[Any]) -> pl.Series:
 def _chosen(
     rows: Sequence[Any], calls: list[list[Any]], theirs: Floats, task: TaskFacts
 ) -> tuple[list[pl.Series], Floats]:
-    sizes = np.array([len(row.filtered_resps) for row in rows])
-    if [len(call) for call in calls] != sizes.tolist() or any(not c[-1].arg_0 for c in calls):
+    sizes = np.array(list(map(len, map(attrgetter("filtered_resps"), rows))))
+    if list(map(len, calls)) != sizes.tolist() or any(c[-1].arg_0 == EMPTY for c in calls):
         raise Irregular  # in the second case each choice may be asked again without a prompt
     logs = _reals([one.value for row in rows for one in row.filtered_resps])
     texts = pl.Series([one.arg_1 for one in chain.from_iterable(calls)], dtype=pl.String)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import repeat
+from operator import attrgetter, ne
 from typing import Any
 
 import msgspec
@@ -16,6 +18,9 @@ import msgspec
 from unmirage.records.formats.lm_eval.rows import KEYS, OWN
 
 MOST_SCORES = 200  # names of scores in one line
+_ARGUMENTS, _METRICS = attrgetter("arguments"), attrgetter("metrics")
+EMPTY = msgspec.Raw(b'""')
+_TEXT = msgspec.json.Decoder(str)
 KINDS = ("generate_until", "multiple_choice", "loglikelihood")
 
 
@@ -31,9 +36,9 @@ class _Asked(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class _Pair(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A prompt and its continuation."""
+    """A prompt, which is the same for all choices, and its continuation."""
 
-    arg_0: str
+    arg_0: msgspec.Raw
     arg_1: str
 
 
@@ -95,7 +100,7 @@ def typed(lines: Sequence[bytes], kind: str | None) -> tuple[list[Any], tuple[st
     except (ValueError, RecursionError, TypeError) as e:
         raise Irregular from e
     named = list(names) if "metrics" in first else None
-    if any(row.metrics != named for row in rows):
+    if rows[0].metrics != named or any(map(ne, map(_METRICS, rows), repeat(named))):
         raise Irregular
     return rows, names
 
@@ -119,12 +124,27 @@ def calls_of(rows: Sequence[Any]) -> list[list[Any]]:
         Irregular: a line has none, or they are numbered in another order.
     """
     if isinstance(rows[0].arguments, list):
-        calls = [row.arguments for row in rows]
+        calls = list(map(_ARGUMENTS, rows))
     else:
-        for keys in {tuple(row.arguments) for row in rows}:
+        for keys in {*map(tuple, map(_ARGUMENTS, rows))}:
             if list(keys) != sorted(keys, key=lambda k: (len(k), k)):
                 raise Irregular
         calls = [list(row.arguments.values()) for row in rows]
     if not all(calls):
         raise Irregular
     return calls
+
+
+def prompts_of(calls: Sequence[list[Any]]) -> list[str | None]:
+    """The prompt of the first request of each line.
+
+    Raises:
+        Irregular: it is no text.
+    """
+    first = [call[0].arg_0 for call in calls]
+    if isinstance(first[0], str):
+        return first
+    try:
+        return list(map(_TEXT.decode, first))
+    except ValueError as e:
+        raise Irregular from e
