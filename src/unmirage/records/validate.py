@@ -103,7 +103,7 @@ def validate(seen: Recognised, options: Options) -> tuple[pl.DataFrame, tuple[No
     frame = work.frame.with_columns(
         pl.lit(work.table.name).alias("file"), work.table.numbers.alias("row")
     )
-    return complete(frame.drop(FROM, strict=False), seen.samples), tuple(work.notes)
+    return frame.drop(FROM, strict=False), tuple(work.notes)
 
 
 def complete(frame: pl.DataFrame, samples: bool) -> pl.DataFrame:
