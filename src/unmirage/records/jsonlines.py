@@ -11,6 +11,7 @@ import msgspec
 import polars as pl
 
 from unmirage.errors import FileProblem
+from unmirage.records import memory
 from unmirage.types import Note
 
 MAX_LINE = 64 * 2**20  # bytes
@@ -28,13 +29,19 @@ class Decoder:
 
     def __init__(self) -> None:
         self.replaced = 0
+        self._since = 0  # bytes decoded since memory was looked at
 
     def __call__(self, raw: bytes) -> Any:
         """The value. Accepts NaN and Infinity, which JSON forbids and Python writes.
 
         Raises:
             ValueError: not JSON, or nested too deeply.
+            TooLarge: it would take more memory than is allowed.
         """
+        self._since += len(raw)
+        if self._since > BLOCK:
+            memory.check(memory.decoded(raw))
+            self._since = 0
         try:
             return msgspec.json.decode(raw)
         except (ValueError, RecursionError):
@@ -93,6 +100,7 @@ def blocks(stream: BinaryIO, name: str) -> Iterator[tuple[list[int], list[bytes]
     """
     first, rest = 1, b""
     while block := stream.read(BLOCK):
+        memory.check(2 * memory.decoded(block))
         whole = block.split(b"\n")
         whole[0] = rest + whole[0]
         rest = whole.pop()

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from unmirage.records import memory
 from unmirage.records.columns import CANONICAL_AGGREGATES, CANONICAL_SAMPLES
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table
@@ -51,6 +52,7 @@ def framed(
     scale_mend: str | None = None,
 ) -> Table:
     """The same of rows that are a frame already."""
+    memory.check(file=source.name)
     same = [pl.lit(v, dtype=TYPES[c]).alias(c) for c, v in head.items() if v is not None]
     return Table(
         source.name,
