@@ -390,6 +390,8 @@ def _join(
 
 def _refuse_unknown_percent(percent: Sequence[str], frames: list[pl.DataFrame]) -> None:
     """A metric that is not there may be a slip, and its scores would stay on 0-100."""
+    if not percent:
+        return
     metrics = sorted({str(m) for f in frames for m in f["metric"].drop_nulls().unique()})
     tasks = sorted({str(t) for f in frames for t in f["task"].drop_nulls().unique()})
     known = {n.casefold(): n for n in (*tasks, *metrics)}
