@@ -66,6 +66,7 @@ NO_OPTIONS = {
     "models": None,
     "strict": False,
     "workers": None,
+    "max_memory": None,
     "progress": None,
 }
 
@@ -391,7 +392,12 @@ def test_a_family_is_run_as_it_is_by_default(ladder, tmp_path):
     assert ladder.out == tmp_path / "run"
     tell = ladder.how.pop("tell")
     assert callable(tell)
-    assert ladder.how == {"workers": None, "device": "auto", "replace_run": False}
+    assert ladder.how == {
+        "workers": None,
+        "max_memory": None,
+        "device": "auto",
+        "replace_run": False,
+    }
     assert done.stdout == ""
     assert "[1/1] recall d4 seed0" in done.stderr
     assert f"rungs in {tmp_path / 'run'}, " in done.stderr
