@@ -87,7 +87,7 @@ def test_options_reach_the_library(library):
         "-f Py* -f GPT* -t a* -m acc --scale flops --where shots=5 --where split=a=b --by seed "
         "--ignore run --checkpoint step=10 --higher-is-better m1 --lower-is-better m2 --items 100 "
         "--chance 0.25 --chance copa=0.5 --seed 7 --draws 50 --level 0.01 --no-fdr --skip-bad "
-        "--models sizes.csv --strict --workers 3 "
+        "--models sizes.csv --strict --workers 3 --max-memory 4 "
         "--percent acc --columns params=size,task=name --columns model=id --scores A,B --scores C"
     )
     assert run("audit", library.source, *options.split()).exit_code == 0
@@ -99,6 +99,7 @@ def test_options_reach_the_library(library):
         "models": Path("sizes.csv"),
         "strict": True,
         "workers": 3,
+        "max_memory": 4.0,
         "progress": None,
     }
     assert library.audit == {
@@ -392,12 +393,7 @@ def test_a_family_is_run_as_it_is_by_default(ladder, tmp_path):
     assert ladder.out == tmp_path / "run"
     tell = ladder.how.pop("tell")
     assert callable(tell)
-    assert ladder.how == {
-        "workers": None,
-        "max_memory": None,
-        "device": "auto",
-        "replace_run": False,
-    }
+    assert ladder.how == {"workers": None, "device": "auto", "replace_run": False}
     assert done.stdout == ""
     assert "[1/1] recall d4 seed0" in done.stderr
     assert f"rungs in {tmp_path / 'run'}, " in done.stderr
