@@ -66,6 +66,7 @@ NO_OPTIONS = {
     "models": None,
     "strict": False,
     "workers": None,
+    "max_memory": None,
     "progress": None,
 }
 
@@ -86,7 +87,7 @@ def test_options_reach_the_library(library):
         "-f Py* -f GPT* -t a* -m acc --scale flops --where shots=5 --where split=a=b --by seed "
         "--ignore run --checkpoint step=10 --higher-is-better m1 --lower-is-better m2 --items 100 "
         "--chance 0.25 --chance copa=0.5 --seed 7 --draws 50 --level 0.01 --no-fdr --skip-bad "
-        "--models sizes.csv --strict --workers 3 "
+        "--models sizes.csv --strict --workers 3 --max-memory 4 "
         "--percent acc --columns params=size,task=name --columns model=id --scores A,B --scores C"
     )
     assert run("audit", library.source, *options.split()).exit_code == 0
@@ -98,6 +99,7 @@ def test_options_reach_the_library(library):
         "models": Path("sizes.csv"),
         "strict": True,
         "workers": 3,
+        "max_memory": 4.0,
         "progress": None,
     }
     assert library.audit == {

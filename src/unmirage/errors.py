@@ -5,6 +5,7 @@ UnmirageError
 │   ├── ColumnError   a column is missing, ambiguous or of the wrong type
 │   ├── ValueProblem  a cell holds a value that cannot be right (scale 0, score NaN, ...)
 │   ├── FileProblem   a file is empty, truncated, too long in one line, or of no known format
+│   ├── TooLarge      reading it takes more memory than is allowed
 │   └── MixError      rows of two settings, or two scales of score, would share one curve
 ├── MetricError       an unknown metric, or one whose fields are missing
 ├── OptionError       an option that contradicts the data or another option
@@ -53,6 +54,10 @@ class ValueProblem(InputError):
 
 class FileProblem(InputError):
     """A file is empty, truncated, too long in one line, or of no known format."""
+
+
+class TooLarge(InputError):
+    """Reading takes more memory than is allowed."""
 
 
 class MixError(InputError):

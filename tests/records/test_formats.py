@@ -19,7 +19,7 @@ from tests.records import ladders
 from unmirage import cli
 from unmirage.errors import UnmirageError
 from unmirage.records import read
-from unmirage.records.formats import FORMATS, Loaded, inspect_ai
+from unmirage.records.formats import FORMATS, Loaded, format_of, inspect_ai, jsonfile
 from unmirage.records.sniff import Source, find
 from unmirage.types import Records
 
@@ -241,3 +241,27 @@ def test_every_page_is_in_the_list_of_formats() -> None:
     pages = Path(__file__).parents[2] / "docs" / "formats"
     listed = set(re.findall(r"\]\(([\w.-]+\.md)\)", (pages / "README.md").read_text()))
     assert listed == {p.name for p in pages.glob("*.md")} - {"README.md"}
+
+
+def test_a_file_is_looked_at_once_for_all_formats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its head is read once and its value decoded once, whichever formats ask; the next look sees
+    what it holds then."""
+    decoded: list[int] = []
+    plain = jsonfile.Decoder.__call__
+
+    def counted(self: jsonfile.Decoder, raw: bytes) -> object:
+        decoded.append(len(raw))
+        return plain(self, raw)
+
+    monkeypatch.setattr(jsonfile.Decoder, "__call__", counted)
+    path = tmp_path / "results.json"
+    source = Source(path, str(path), "json")
+    older = {"results": {"t": {"acc": 0.5}}, "versions": {"t": 0}, "config": {"model": "hf"}}
+    path.write_text(json.dumps(older))
+    with jsonfile.one_look():
+        assert [f.name for f in FORMATS if f.claims(source)] == ["lm-evaluation-harness 0.3"]
+    assert len(decoded) == 1
+    path.write_text("[]")
+    assert format_of(source) is None

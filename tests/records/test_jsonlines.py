@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from unmirage.records import jsonlines
@@ -32,6 +32,7 @@ def tables(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("size", [1, 3])
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(rows=tables())
 @example(rows=[{"a": [1]}, {"a": [None]}, {}, {"a": [2.5]}])
 @example(rows=[{"a": 1}, {"a": 2**70}, {"a": 0.5}])

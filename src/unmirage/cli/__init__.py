@@ -27,6 +27,7 @@ from unmirage.cli.shared import (
     JSON,
     LEVEL,
     LOWER,
+    MEMORY,
     METRIC,
     MODELS,
     NOTHING,
@@ -135,6 +136,7 @@ def audit(
     skip_bad: Annotated[bool, SKIP_BAD] = False,
     strict: Annotated[bool, STRICT] = False,
     workers: Annotated[int | None, WORKERS] = None,
+    max_memory: Annotated[float | None, MEMORY] = None,
     seed: Annotated[int, SEED] = 0,
     draws: Annotated[int | None, DRAWS] = None,
     level: Annotated[float | None, LEVEL] = None,
@@ -160,7 +162,7 @@ def audit(
     with errors(debug):
         targets = [html, None if json == "-" else json, csv]
         how = read_options(columns, scores, percent, skip_bad, models, strict)
-        how["workers"] = workers
+        how |= {"workers": workers, "max_memory": max_memory}
         options = {
             **curve_options(
                 family, task, metric, where, by, ignore, checkpoint, higher_is_better,

@@ -9,6 +9,7 @@ import typer
 
 from unmirage.cli.shared import (
     DEBUG,
+    MEMORY,
     MODELS,
     NOTHING,
     PATHS,
@@ -47,6 +48,7 @@ def read(
     skip_bad: Annotated[bool, SKIP_BAD] = False,
     strict: Annotated[bool, STRICT] = False,
     workers: Annotated[int | None, WORKERS] = None,
+    max_memory: Annotated[float | None, MEMORY] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 1 where there is a warning (for CI).")
     ] = False,
@@ -61,7 +63,8 @@ def read(
         from unmirage.report import overview as shown
 
         how = read_options(columns, scores, percent, skip_bad, models, strict)
-        found = load(paths, [out], quiet, {**how, "workers": workers, "need_scale": False})
+        how |= {"workers": workers, "max_memory": max_memory}
+        found = load(paths, [out], quiet, {**how, "need_scale": False})
         seen = overview(found)
         if out is not None:
             _write(found, out)

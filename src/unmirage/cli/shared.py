@@ -35,6 +35,11 @@ STRICT = typer.Option(
 WORKERS = typer.Option(
     "--workers", metavar="N", min=1, help="Processes that read large folders; default: as cores."
 )
+MEMORY = typer.Option(
+    "--max-memory",
+    metavar="GB",
+    help="Stop before reading holds more; default: 80 % of the free.",
+)
 READ_COLUMNS = typer.Option(
     "--columns", metavar="NAME=COLUMN,...", help="Which column holds what: params=size."
 )

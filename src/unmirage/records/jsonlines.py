@@ -11,12 +11,15 @@ import msgspec
 import polars as pl
 
 from unmirage.errors import FileProblem
+from unmirage.records import memory
 from unmirage.types import Note
 
 MAX_LINE = 64 * 2**20  # bytes
+BLOCK = 4 * 2**20  # bytes of lines read at a time
 MAX_LIST = 2**30  # bytes of one .json file, which must be held as a whole
 MAX_COLUMNS = 5_000
 BATCH = 10_000  # rows turned into columns at a time
+_BOM = b"\xef\xbb\xbf"
 
 Row = tuple[int, dict[str, Any]]
 
@@ -26,13 +29,19 @@ class Decoder:
 
     def __init__(self) -> None:
         self.replaced = 0
+        self._since = 0  # bytes decoded since memory was looked at
 
     def __call__(self, raw: bytes) -> Any:
         """The value. Accepts NaN and Infinity, which JSON forbids and Python writes.
 
         Raises:
             ValueError: not JSON, or nested too deeply.
+            TooLarge: it would take more memory than is allowed.
         """
+        self._since += len(raw)
+        if self._since > BLOCK:
+            memory.check(memory.decoded(raw))
+            self._since = 0
         try:
             return msgspec.json.decode(raw)
         except (ValueError, RecursionError):
@@ -75,15 +84,52 @@ def lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
     number = 0
     while line := stream.readline(MAX_LINE + 1):
         number += 1
-        if len(line) > MAX_LINE:
-            what = f"the line is longer than {MAX_LINE // 2**20} MiB"
-            raise FileProblem(what, file=name, where=f"line {number}")
+        _refuse_long(line, name, number)
         if number == 1:
-            refuse_utf16(line, name)
-            line = line.removeprefix(b"\xef\xbb\xbf")
+            line = _head(line, name)
         line = line.strip()
         if line:
             yield number, line
+
+
+def blocks(stream: BinaryIO, name: str) -> Iterator[tuple[list[int], list[bytes]]]:
+    """The lines of a file that are not blank, a few megabytes at a time: numbers and lines.
+
+    Raises:
+        FileProblem: a line longer than 64 MiB.
+    """
+    first, rest = 1, b""
+    while block := stream.read(BLOCK):
+        memory.check(2 * memory.decoded(block))
+        whole = block.split(b"\n")
+        whole[0] = rest + whole[0]
+        rest = whole.pop()
+        if first == 1 and whole:
+            whole[0] = _head(whole[0], name)
+        for number, line in (first, whole[0] if whole else b""), (first + len(whole), rest):
+            _refuse_long(line, name, number)
+        if (found := _numbered(whole, first))[0]:
+            yield found
+        first += len(whole)
+    if (found := _numbered([_head(rest, name) if first == 1 else rest], first))[0]:
+        yield found
+
+
+def _head(line: bytes, name: str) -> bytes:
+    """The first line without its byte-order mark."""
+    refuse_utf16(line, name)
+    return line.removeprefix(_BOM)
+
+
+def _numbered(found: list[bytes], first: int) -> tuple[list[int], list[bytes]]:
+    numbers = [i for i, line in enumerate(found, first) if line and not line.isspace()]
+    return numbers, [found[i - first] for i in numbers]
+
+
+def _refuse_long(line: bytes, name: str, number: int) -> None:
+    if len(line) > MAX_LINE:
+        what = f"the line is longer than {MAX_LINE // 2**20} MiB"
+        raise FileProblem(what, file=name, where=f"line {number}")
 
 
 def refuse_utf16(head: bytes, name: str) -> None:
@@ -98,8 +144,15 @@ def read_lines(stream: BinaryIO, name: str, skip_bad: bool, notes: list[Note]) -
     Raises:
         FileProblem: a line that is not a JSON object (skip_bad: left out and counted).
     """
+    return decoded(lines(stream, name), name, skip_bad, notes)
+
+
+def decoded(
+    found: Iterable[tuple[int, bytes]], name: str, skip_bad: bool, notes: list[Note]
+) -> Iterator[Row]:
+    """The same of lines that were read already."""
     decode, bad = Decoder(), 0
-    for number, line in lines(stream, name):
+    for number, line in found:
         try:
             value = decode(line)
             if not isinstance(value, dict):
@@ -132,7 +185,7 @@ def read_list(raw: bytes, name: str) -> tuple[list[Row], list[Note]]:
     refuse_utf16(raw, name)
     mend = "give a list of records, or one record a line in a .jsonl file"
     try:
-        value = decode(raw.removeprefix(b"\xef\xbb\xbf"))
+        value = decode(raw.removeprefix(_BOM))
     except ValueError as e:
         raise FileProblem(f"is not JSON ({str(e)[:120]})", file=name, mend=mend) from e
     if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from unmirage.errors import InputError
+from unmirage.errors import InputError, TooLarge
 from unmirage.records.notes import merge
 from unmirage.records.sniff import Source
 from unmirage.records.tables import absolute
@@ -25,7 +25,7 @@ class LeftOut:
 
     def take(self, error: InputError, name: str) -> None:
         """Leaves the file of this name out, or raises its error."""
-        if self.strict or name not in self.found:
+        if self.strict or isinstance(error, TooLarge) or name not in self.found:
             raise error
         self.errors.append(error.bare())
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import polars as pl
 
 from unmirage.errors import ColumnError, FileProblem, InputError, OptionError
+from unmirage.records import memory
 from unmirage.records.cells import boolean, number
 from unmirage.records.columns import CANONICAL_AGGREGATES, CANONICAL_SAMPLES
 from unmirage.records.duplicates import check_items, drop_identical, shots_disagree
@@ -52,6 +53,7 @@ def read(
     models: str | Path | pl.DataFrame | None = None,
     strict: bool = False,
     workers: int | None = None,
+    max_memory: float | None = None,
     progress: Progress | None = None,
 ) -> Records:
     """Everything measured in some files, folders, stores or data frames, in canonical columns.
@@ -74,6 +76,8 @@ def read(
         a warning, as long as another can be read; a file that was named is always an error.
     workers: how many processes read large folders of logs; 1: this one alone. By default one a
         core where there are more than 50 MB to read. The result is the same.
+    max_memory: GB (1e9 bytes) that this process may hold; by default what it holds when it begins
+        and 80 % of the memory that is free then (of the machine, or of its control group).
     progress: called with the number of files opened so far and the number of all.
 
     Raises:
@@ -81,6 +85,7 @@ def read(
         ColumnError: a column that is missing, ambiguous or of the wrong type.
         ValueProblem: a cell that cannot be right.
         OptionError: an option that names what is not there.
+        TooLarge: reading takes more memory than is allowed; nothing is left out to fit.
 
     >>> table = pl.DataFrame({"model": ["a", "b"], "params": ["70M", "1B"], "score": [0.1, 0.6]})
     >>> found = read(table)
@@ -95,12 +100,15 @@ def read(
         need_scale,
         NONE if models is None else read_models(models),
     )
-    left = LeftOut(strict)
-    given = _as_list(paths)
+    with memory.limited(max_memory), processes(workers):
+        return _read(_as_list(paths), options, LeftOut(strict), progress)
+
+
+def _read(given: list[Any], options: Options, left: LeftOut, progress: Progress | None) -> Records:
     with _place(given) as folder:
         given, fetched = _fetched(given, Path(folder))
-        with processes(workers), few_collections():
-            tables, stores, notes, formats = _load_all(given, skip_bad, left, progress)
+        with few_collections():
+            tables, stores, notes, formats = _load_all(given, options.skip_bad, left, progress)
     notes.extend(fetched)
     recognised = _each(tables, lambda t: _recognised(t, options), left)
     used_columns: set[str] = set().union(*(r.used for r in recognised))
@@ -113,6 +121,7 @@ def read(
     notes.extend(left.notes())
     used_scores: set[str] = set().union(*(one.scores for one in checked))
     _refuse_unused("--scores", set(options.scores) - used_scores, seen_columns)
+    _refuse_large(checked, stores)
     joined = _join([(one.frame, one.samples) for one in checked], stores, notes, options)
     return replace(joined, formats=tuple(sorted(formats.items())))
 
@@ -121,6 +130,7 @@ def read(
 class _Checked:
     """One table in canonical columns, its cells checked."""
 
+    name: str
     frame: pl.DataFrame
     samples: bool
     notes: tuple[Note, ...]
@@ -135,19 +145,30 @@ def _checked(seen: Recognised, options: Options) -> _Checked:
     seen, used = long(seen, options)
     seen = with_scale(seen, options.need_scale, options.models)
     frame, notes = validate(seen, options)
-    return _Checked(frame, seen.samples, notes, used)
+    return _Checked(seen.table.name, frame, seen.samples, notes, used)
 
 
 def _each(ones: list[A], do: Callable[[A], B], left: LeftOut) -> list[B]:
-    """``do`` for every table; those of bad files are left out."""
+    """``do`` for every table, each let go when it is done; those of bad files are left out."""
     done = []
-    for one in ones:
+    while ones:
+        one = ones.pop(0)
+        name = one.table.name if isinstance(one, Recognised) else one.name
         try:
+            memory.check(file=name)
             done.append(do(one))
         except InputError as error:
-            name = one.table.name if isinstance(one, Recognised) else one.name
             left.take(error, name)
     return done
+
+
+def _refuse_large(checked: list[_Checked], stores: list[Records]) -> None:
+    """All rows side by side take as much again, and comparing them half of that."""
+    frames = [one.frame for one in checked]
+    frames += [frame for store in stores for frame in (store.samples, store.aggregates)]
+    largest = max(checked, key=lambda one: one.frame.estimated_size(), default=None)
+    name = largest.name if largest else None
+    memory.check(1.5 * sum(frame.estimated_size() for frame in frames), file=name)
 
 
 def _as_list(paths: Any) -> list[Any]:
@@ -220,6 +241,7 @@ def _load_all(
         for source in plain:
             try:
                 if source.kind == "store":
+                    memory.check(file=source.name)
                     stores.append(read_store(source.path))
                 else:
                     tables.append(load(source, skip_bad))
@@ -368,6 +390,8 @@ def _join(
 
 def _refuse_unknown_percent(percent: Sequence[str], frames: list[pl.DataFrame]) -> None:
     """A metric that is not there may be a slip, and its scores would stay on 0-100."""
+    if not percent:
+        return
     metrics = sorted({str(m) for f in frames for m in f["metric"].drop_nulls().unique()})
     tasks = sorted({str(t) for f in frames for t in f["task"].drop_nulls().unique()})
     known = {n.casefold(): n for n in (*tasks, *metrics)}

@@ -235,6 +235,8 @@ class _Work:
 
     def _trained(self, new: Mapping[str, pl.Series], joined: pl.DataFrame) -> list[Note]:
         """Says where the training tokens and FLOPs come from that the table lacks."""
+        if new.keys().isdisjoint(("tokens", "flops")):
+            return []
         filled = pl.repeat(False, self.frame.height, dtype=pl.Boolean, eager=True)
         for column in ("tokens", "flops"):
             if column in new:

@@ -14,6 +14,7 @@ import msgspec
 import polars as pl
 
 from unmirage.errors import FileProblem, OptionError
+from unmirage.records import memory
 from unmirage.records.columns import CANONICAL_AGGREGATES, CANONICAL_SAMPLES
 from unmirage.records.sniff import MANIFEST
 from unmirage.records.table import guard
@@ -159,6 +160,7 @@ def _get(folder: Path, file: str, name: str, rows: int | None) -> pl.DataFrame:
     # a manifest may come from anywhere: it must not name files elsewhere
     if Path(file).name != file:
         raise FileProblem(f"the manifest names {file!r}, which is not in the store", file=name)
+    memory.check(memory.of_parquet(folder / file))
     frame = pl.read_parquet(folder / file, glob=False, hive_partitioning=False)
     if rows is not None and frame.height != rows:
         raise FileProblem(f"{file} holds {frame.height} rows, not {rows}", file=name)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from unmirage.errors import FileProblem, UnmirageError, ValueProblem
+from unmirage.errors import FileProblem, TooLarge, UnmirageError, ValueProblem
 from unmirage.records.models import NONE, OwnModels
 from unmirage.types import Note
 
@@ -93,6 +93,10 @@ def guard(name: str) -> Iterator[None]:
     """
     try:
         yield
+    except TooLarge as e:
+        if e.file is not None:
+            raise
+        raise TooLarge(e.what, file=name, mend=e.mend) from e
     except UnmirageError:
         raise
     except (Exception, pl.exceptions.PanicException) as e:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, cast
 import polars as pl
 
 from unmirage.errors import ColumnError, FileProblem
+from unmirage.records import memory
 from unmirage.records.jsonlines import (
     MAX_LIST,
     json_text,
@@ -28,6 +29,7 @@ from unmirage.records.table import Table, csv_line_finder, guard
 from unmirage.types import Note
 
 MAX_TEXT = 4 * 2**30  # bytes of one CSV file, unpacked
+PART = 64 * 2**20  # bytes of it read at a time
 FRAME_NAME = "(frame)"
 
 
@@ -100,6 +102,7 @@ def _refuse_strange(source: Source) -> None:
 
 def open_source(source: Source) -> BinaryIO:
     """The bytes of a file, unpacked."""
+    memory.check(file=source.name)
     opened(source.name)
     if source.zipped:
         return cast(BinaryIO, gzip.open(source.path, "rb"))
@@ -108,6 +111,7 @@ def open_source(source: Source) -> BinaryIO:
 
 def _binary(source: Source) -> Table:
     if source.kind == "parquet":
+        memory.check(memory.of_parquet(source.path))
         frame = pl.read_parquet(source.path, glob=False, hive_partitioning=False)
     else:
         frame = _arrow(source.path)
@@ -162,10 +166,13 @@ def looks_like_records(source: Source) -> bool:
 
 
 def _csv(source: Source) -> Table:
+    memory.check(source.path.stat().st_size)
     with open_source(source) as stream:
-        raw = stream.read(MAX_TEXT + 1)
+        raw = _whole(stream)
     if len(raw) > MAX_TEXT:
         raise FileProblem("is larger than 4 GiB", file=source.name, mend="convert it to Parquet")
+    # the bytes, the text, the bytes that polars parses, and its cells, of 16 bytes each
+    memory.check(3 * len(raw) + 20 * (raw.count(b",") + raw.count(b"\t") + raw.count(b"\n")))
     refuse_utf16(raw, source.name)
     text, notes = _decode(raw.removeprefix(b"\xef\xbb\xbf"), source.name)
     if not text.strip():
@@ -190,6 +197,16 @@ def _csv(source: Source) -> Table:
         text=True,
         line=csv_line_finder(text, separator),
     )
+
+
+def _whole(stream: BinaryIO) -> bytes:
+    """All bytes up to one more than may be; zipped ones may be many more than the file's."""
+    parts, size = [], 0
+    while size <= MAX_TEXT and (part := stream.read(min(PART, MAX_TEXT + 1 - size))):
+        parts.append(part)
+        size += len(part)
+        memory.check(size)
+    return b"".join(parts)
 
 
 def _decode(raw: bytes, name: str) -> tuple[str, list[Note]]:

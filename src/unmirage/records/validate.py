@@ -74,10 +74,10 @@ class _Work:
 
     def refuse(self, bad: pl.Series, column: str, what: str, mend: str, raw: pl.Series) -> None:
         """Raises for the first bad row, or drops all of them where the caller said skip_bad."""
+        if not bad.any():  # asked of every column of every file: cheap where all is well
+            return
         bad = bad.fill_null(False)
         count = int(bad.sum())
-        if not count:
-            return
         if not self.options.skip_bad:
             at = bad.arg_true()[0]
             where = int(self.table.numbers[at])
@@ -111,7 +111,7 @@ def validate(seen: Recognised, options: Options) -> tuple[pl.DataFrame, tuple[No
     frame = work.frame.with_columns(
         pl.lit(work.table.name).alias("file"), work.table.numbers.alias("row")
     )
-    return complete(frame.drop(FROM, strict=False), seen.samples), tuple(work.notes)
+    return frame.drop(FROM, strict=False), tuple(work.notes)
 
 
 def complete(frame: pl.DataFrame, samples: bool) -> pl.DataFrame:
@@ -131,7 +131,8 @@ def _cast(work: _Work, column: str, dtype: Any, factor: float) -> None:
         message = "target_index holds no whole numbers and was kept as target_index_text"
         work.note("warning", "target_index_text", message)
         return
-    work.put(parsed.values.alias(column))
+    if parsed.values is not raw:
+        work.put(parsed.values.alias(column))
     if parsed.guessed:
         message = f"cells of {column!r} read as numbers with a unit (1.4B, 45%, 5-shot)"
         work.note("info", "units_read", message, parsed.guessed)

@@ -26,7 +26,8 @@ from typing import Any, BinaryIO
 
 import polars as pl
 
-from unmirage.errors import InputError, OptionError
+from unmirage.errors import InputError, OptionError, TooLarge
+from unmirage.records import memory
 from unmirage.records.progress import opened
 from unmirage.records.sniff import Source
 
@@ -99,8 +100,12 @@ def every(do: Callable[[Any], Any], jobs: Sequence[Job]) -> list[Any]:
     Raises:
         InputError: that of the first bad file; those of the others are in its ``also``.
     """
+    found = []
     with closing(spread(do, jobs)) as results:
-        found = list(results)
+        for one in results:
+            if isinstance(one, TooLarge):
+                raise one
+            found.append(one)
     bad = [one for one in found if isinstance(one, InputError)]
     if bad:
         bad[0].also = tuple(bad[1:])
@@ -136,7 +141,9 @@ class _Crew:
     """Some workers, and a thread for each that hands it jobs and takes its results."""
 
     def __init__(self, do: Callable[[Any], Any], jobs: Sequence[Job], count: int) -> None:
-        self.do, self.jobs, self.busy = do, jobs, count
+        self.do, self.jobs, self.count, self.busy = do, jobs, count, count
+        share = memory.limit() / (count + 1) / 1e9
+        self.share = str(share) if share < float("inf") else ""
         self._todo = dict(enumerate(jobs))
         self._lock = threading.Lock()
         self._done: Queue[tuple[int, Any] | None] = Queue()  # None: a worker has ended
@@ -146,15 +153,22 @@ class _Crew:
             threading.Thread(target=self._lead, daemon=True).start()
 
     def result(self, place: int) -> Any:
-        """What came of a job; done here where its worker is gone."""
+        """What came of a job; done here where its worker is gone or has too little memory.
+
+        Raises:
+            TooLarge: this process and its workers hold more than is allowed.
+        """
         while place not in self._results and self.busy:
             if (one := self._done.get()) is None:
                 self.busy -= 1
             else:
                 self._results[one[0]] = one[1]
                 opened(self.jobs[one[0]].source.name)
-        if place in self._results:
-            return self._results.pop(place)
+        found = self._results.pop(place, None)
+        pids = [worker.pid for worker in self._workers]
+        memory.check(file=self.jobs[place].source.name, others=pids)
+        if found is not None and not isinstance(found, TooLarge):
+            return found
         return _tried(self.do, self.jobs[place].value)
 
     def stop(self) -> None:
@@ -186,7 +200,7 @@ class _Crew:
     def _start(self) -> subprocess.Popen[bytes] | None:
         # not the folder that this process happens to be in, where it is not named
         path = [*filter(None, sys.path), str(Path(__file__).parents[2])]
-        command = [sys.executable, "-P", "-c", _START, json.dumps(path)]
+        command = [sys.executable, "-P", "-c", _START, json.dumps(path), self.share]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         env = {**os.environ, "POLARS_MAX_THREADS": "1"}
         with self._lock:
@@ -240,7 +254,8 @@ def main() -> None:
     os.dup2(2, 1)  # what is printed must not come between
     try:
         do = pickle.load(sys.stdin.buffer)
-        while True:
-            _send(_tried(do, pickle.load(sys.stdin.buffer)), back)
+        with memory.limited(float(sys.argv[2]) if sys.argv[2] else None):
+            while True:
+                _send(_tried(do, pickle.load(sys.stdin.buffer)), back)
     except (EOFError, BrokenPipeError):
         pass

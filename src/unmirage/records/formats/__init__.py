@@ -20,6 +20,7 @@ from unmirage.records.formats import (
     lm_eval,
     lm_eval_v0,
 )
+from unmirage.records.formats.jsonfile import one_look
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table
 from unmirage.types import Note
@@ -52,4 +53,5 @@ FORMATS: tuple[Format, ...] = (
 
 def format_of(source: Source) -> Format | None:
     """The format that claims a file; None for a plain table."""
-    return next((f for f in FORMATS if f.claims(source)), None)
+    with one_look():
+        return next((f for f in FORMATS if f.claims(source)), None)

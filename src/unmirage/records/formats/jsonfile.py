@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from unmirage.errors import FileProblem
 from unmirage.records.jsonlines import MAX_LIST, Decoder, lines
@@ -14,23 +16,55 @@ from unmirage.records.table import guard
 from unmirage.records.tables import open_source
 from unmirage.types import Note
 
-_HEAD = 1000  # bytes in which a file shows what it is
+_HEAD = 4096  # bytes in which a file shows what it is
+_SHORT = 1000  # of them, as many as most formats need
 _BOM = b"\xef\xbb\xbf"
 _MEND = "it may be cut short: repair or remove it, or read with skip_bad (--skip-bad)"
 
 
-def head_of(source: Source) -> bytes:
+#: what is known of the file that is looked at, while all formats are asked whether it is theirs
+_LOOK: ContextVar[dict[tuple[Any, Source], Any] | None] = ContextVar("unmirage_look", default=None)
+T = TypeVar("T")
+
+
+@contextmanager
+def one_look() -> Iterator[None]:
+    """Within, a file that several formats ask for is read and decoded once."""
+    token = _LOOK.set({})
+    try:
+        yield
+    finally:
+        _LOOK.reset(token)
+
+
+def _once(do: Callable[[Source], T], source: Source) -> T:
+    look = _LOOK.get()
+    if look is None:
+        return do(source)
+    if (do, source) not in look:
+        look[do, source] = do(source)
+    found: T = look[do, source]
+    return found
+
+
+def head_of(source: Source, most: int = _SHORT) -> bytes:
     """The first bytes of a .json file, without byte-order mark and leading space."""
     if source.kind != "json":
         return b""
+    return _once(_head, source)[:most].removeprefix(_BOM).lstrip()
+
+
+def _head(source: Source) -> bytes:
     with guard(source.name), source.path.open("rb") as f:
-        return f.read(_HEAD).removeprefix(_BOM).lstrip()
+        return f.read(_HEAD)
 
 
 def first_row(source: Source) -> dict[str, Any]:
     """The object in the first of the first lines of a .jsonl file that is JSON; else empty."""
-    if source.kind != "jsonl":
-        return {}
+    return _once(_first_row, source) if source.kind == "jsonl" else {}
+
+
+def _first_row(source: Source) -> dict[str, Any]:
     decode = Decoder()
     with guard(source.name), open_source(source) as stream:
         for _, line in islice(lines(stream, source.name), 3):
@@ -48,6 +82,10 @@ def content_of(source: Source) -> Any:
     Raises:
         FileProblem: it is not JSON, nested too deeply, or larger than 1 GiB.
     """
+    return _once(_content, source)
+
+
+def _content(source: Source) -> Any:
     with guard(source.name):
         if source.path.stat().st_size > MAX_LIST:
             raise FileProblem("is larger than 1 GiB", file=source.name)

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from unmirage.records import memory
 from unmirage.records.columns import CANONICAL_AGGREGATES, CANONICAL_SAMPLES
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table
@@ -50,6 +52,7 @@ def framed(
     scale_mend: str | None = None,
 ) -> Table:
     """The same of rows that are a frame already."""
+    memory.check(file=source.name)
     same = [pl.lit(v, dtype=TYPES[c]).alias(c) for c, v in head.items() if v is not None]
     return Table(
         source.name,
@@ -71,11 +74,26 @@ def column(name: str, cells: list[Any], dtype: Any) -> pl.Series:
     if not isinstance(dtype, pl.List) or any(c is not None and not c for c in cells):
         return pl.Series(name, cells, dtype=dtype)
     sizes = np.fromiter((0 if c is None else len(c) for c in cells), np.int64, len(cells))
-    filled = np.flatnonzero(sizes)
     flat = pl.Series(name, [v for c in cells if c is not None for v in c], dtype=dtype.inner)
-    owner = pl.Series("owner", np.repeat(np.arange(len(filled)), sizes[filled]))
-    lists = pl.DataFrame([owner, flat]).group_by("owner", maintain_order=True).agg(name)[name]
+    filled = np.flatnonzero(sizes)
+    found = lists(flat, sizes[filled])
+    if len(filled) == len(cells):
+        return found
     places = np.zeros(len(cells), dtype=np.int64)
     places[filled] = np.arange(len(filled))
     at = pl.select(pl.when(pl.Series(sizes > 0)).then(pl.Series(places))).to_series()
-    return lists.gather(at)
+    return found.gather(at)
+
+
+def lists(flat: pl.Series, sizes: NDArray[np.int64]) -> pl.Series:
+    """The values one after another as lists of these sizes, none of which is 0.
+
+    >>> lists(pl.Series("a", [1, 2, 3]), np.array([2, 1])).to_list()
+    [[1, 2], [3]]
+    """
+    if len(sizes) and (sizes == sizes[0]).all():
+        return flat.reshape((-1, int(sizes[0]))).arr.to_list()
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    frame = pl.DataFrame({"owner": owner, "value": flat})
+    found = frame.group_by("owner", maintain_order=True).agg("value")["value"]
+    return found.alias(flat.name)

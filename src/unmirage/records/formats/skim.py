@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from unmirage.records import memory
 from unmirage.records.jsonlines import Decoder
 
 MAX_PLAIN = 256 * 2**20  # bytes of JSON that may be decoded as a whole
@@ -19,6 +20,7 @@ def skim(raw: bytes, shape: Any, decode: Decoder) -> Any:
     Raises:
         ValueError: no JSON, or too large to be decoded as a whole.
     """
+    memory.check(len(raw))
     try:
         return _plain(msgspec.json.decode(raw, type=shape))
     except (ValueError, RecursionError):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unmirage.errors import FileProblem
+from unmirage.records.formats.jsonfile import head_of
 from unmirage.records.formats.values import part, real, whole
 from unmirage.records.jsonlines import MAX_LIST, Decoder
 from unmirage.records.sniff import Source
@@ -64,10 +65,7 @@ class Log:
 
 def is_record(source: Source) -> bool:
     """Whether a file begins as a record does."""
-    if source.kind != "json":
-        return False
-    with guard(source.name), source.path.open("rb") as f:
-        head = f.read(_HEAD).removeprefix(b"\xef\xbb\xbf").lstrip()
+    head = head_of(source, _HEAD)
     keys = (b'"schema_version"', b'"evaluation_id"')
     return head.startswith(b"{") and all(k in head for k in keys)
 

@@ -12,6 +12,7 @@ import msgspec
 from unmirage.errors import FileProblem, ValueProblem
 from unmirage.records.formats.inspect_ai.archive import Archive, BadArchive
 from unmirage.records.formats.inspect_ai.rows import BadSample, Sample, sample_of
+from unmirage.records.formats.jsonfile import head_of
 from unmirage.records.formats.skim import skim, whole
 from unmirage.records.jsonlines import MAX_LIST, Decoder
 from unmirage.records.sniff import Source
@@ -76,8 +77,7 @@ def is_log(source: Source) -> bool:
         return True
     if source.kind != "json":
         return False
-    with guard(source.name), source.path.open("rb") as f:
-        head = f.read(_HEAD).removeprefix(b"\xef\xbb\xbf").lstrip()
+    head = head_of(source, _HEAD)
     return head.startswith(b"{") and bool(_EVAL.search(head) and _BESIDE.search(head))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from unmirage.errors import FileProblem
+from unmirage.records.formats.jsonfile import head_of
 from unmirage.records.formats.lm_eval.files import split_name
 from unmirage.records.formats.lm_eval.results import Run
 from unmirage.records.formats.values import part, real, whole
@@ -65,8 +66,7 @@ def _is_results_table(source: Source, columns: set[str]) -> bool:
 
 
 def _is_results_file(source: Source) -> bool:
-    with guard(source.name), source.path.open("rb") as f:
-        head = f.read(_HEAD).removeprefix(b"\xef\xbb\xbf").lstrip()
+    head = head_of(source, _HEAD)
     return head.startswith(b"{") and b'"config_general"' in head
 
 

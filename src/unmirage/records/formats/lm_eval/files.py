@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unmirage.errors import FileProblem
-from unmirage.records.formats.jsonfile import first_row
+from unmirage.records.formats.jsonfile import content_of, first_row, head_of
 from unmirage.records.formats.lm_eval.results import (
     Run,
     TaskFacts,
@@ -69,16 +69,14 @@ def is_results_file(source: Source) -> bool:
     """Whether a file holds the results of a run; one cut short is told by its name."""
     if source.kind != "json":
         return False
-    with guard(source.name):
-        with source.path.open("rb") as f:
-            head = f.read(_HEAD)
-        named, said = source.path.name.startswith("results"), b'"results"' in head
-        if not head.removeprefix(_BOM).lstrip().startswith(b"{") or not (named or said):
-            return False
-        try:
-            return is_results(_content(source.path))
-        except ValueError:
-            return named and said
+    head = head_of(source, _HEAD)
+    named, said = source.path.name.startswith("results"), b'"results"' in head
+    if not head.startswith(b"{") or not (named or said):
+        return False
+    try:
+        return is_results(content_of(source))
+    except FileProblem:
+        return named and said
 
 
 def _content(path: Path) -> Any:

@@ -21,14 +21,14 @@ from unmirage.records.formats.values import real, whole
 from unmirage.records.jsonlines import json_text
 
 #: keys of a line that are no scores
-_OWN = {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics"}
-_OWN |= {"doc_hash", "prompt_hash", "target_hash", "prompt", "task_name"}
+OWN = {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics"}
+OWN |= {"doc_hash", "prompt_hash", "target_hash", "prompt", "task_name"}
 KEYS = {"doc_id", "target", "filtered_resps"}  # every line has them
 Fields = dict[str, Any]
 
 
 #: the harness' own score of right and wrong, by output type
-_RIGHT = {"generate_until": "exact_match", "multiple_choice": "acc"}
+RIGHT = {"generate_until": "exact_match", "multiple_choice": "acc"}
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -78,7 +78,7 @@ def item_of(row: Mapping[str, Any], task: TaskFacts) -> Item:
         lost,
         _further(answers) if kind == "generate_until" else 0,
         _ours(kind, fields),
-        scores.get(_RIGHT.get(kind, "")),
+        scores.get(RIGHT.get(kind, "")),
     )
 
 
@@ -123,7 +123,7 @@ def _prompt(arguments: list[list[Any]]) -> str | None:
 def _values(row: Mapping[str, Any], task: TaskFacts) -> dict[str, float]:
     """The harness' scores of this item; what is no number, or no share of a mean, is none."""
     named = row.get("metrics")
-    names = named if isinstance(named, list) else [k for k in row if k not in _OWN]
+    names = named if isinstance(named, list) else sorted(row.keys() - OWN)
     found = {}
     for name in names:
         if isinstance(name, str) and name not in task.no_means:
@@ -160,7 +160,7 @@ def _generated(
     first = answers[0]
     if isinstance(first, list):
         first = first[0] if first else None
-    return {"output": json_text(first), "targets": _targets(row.get("target"))}
+    return {"output": json_text(first), "targets": targets_of(row.get("target"))}
 
 
 def _likelihood(
@@ -169,7 +169,7 @@ def _likelihood(
     """The log-likelihood of the whole target: there are no values of its tokens, so it is
     reported as a score in nats."""
     value = _loglik(answers[0])
-    return {"targets": _targets(row.get("target")), "metric": "log_likelihood", "score": value}
+    return {"targets": targets_of(row.get("target")), "metric": "log_likelihood", "score": value}
 
 
 def _rolling(
@@ -195,10 +195,10 @@ def _chosen(
         known = []
     if len(known) > 1 and len(set(known)) == 1:
         # winogrande: the choices stand in the prompts, before the same ending
-        right = _indices(row.get("target"), [], len(logs)) or _by_score(logs, scores.get("acc"))
+        right = indices(row.get("target"), [], len(logs)) or right_by_score(logs, scores.get("acc"))
         known = []
     else:
-        right = _indices(row.get("target"), known, len(logs))
+        right = indices(row.get("target"), known, len(logs))
     fields: Fields = {"choice_logprobs": logs, "choices": known or None}
     if len(right) == 1:
         fields["target_index"] = right[0]
@@ -235,7 +235,7 @@ def _unconditional(arguments: list[list[Any]]) -> int:
     return half if all(empty[half:]) and not any(empty[:half]) else 0
 
 
-def _indices(target: Any, choices: list[str], count: int) -> list[int]:
+def indices(target: Any, choices: list[str], count: int) -> list[int]:
     """The places of the right choices: a number, a list of numbers, or the text of a choice."""
     if isinstance(target, str) and target.strip().startswith("["):
         try:
@@ -255,7 +255,7 @@ def _indices(target: Any, choices: list[str], count: int) -> list[int]:
     return sorted(set(found))
 
 
-def _by_score(logs: list[float], score: float | None) -> list[int]:
+def right_by_score(logs: list[float], score: float | None) -> list[int]:
     """Of two choices, the right one by the harness' accuracy."""
     if len(logs) != 2 or score not in (0.0, 1.0) or logs[0] == logs[1]:
         return []
@@ -265,10 +265,10 @@ def _by_score(logs: list[float], score: float | None) -> list[int]:
     return [best if score == 1.0 else 1 - best]
 
 
-def _targets(target: Any) -> list[str] | None:
+def targets_of(target: Any) -> list[str] | None:
     """The right answers; a list of texts may have been written as its Python text.
 
-    >>> _targets("['Paris', 'paris']"), _targets("[1, 2]"), _targets(7)
+    >>> targets_of("['Paris', 'paris']"), targets_of("[1, 2]"), targets_of(7)
     (['Paris', 'paris'], ['[1, 2]'], ['7'])
     """
     if target is None:

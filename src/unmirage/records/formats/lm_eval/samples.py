@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 
 import polars as pl
@@ -9,12 +11,15 @@ import polars as pl
 from unmirage.errors import FileProblem
 from unmirage.records.formats.agreement import Part, not_finite
 from unmirage.records.formats.cells import BadCell, cell_problem
+from unmirage.records.formats.lm_eval.batches import Batch, of_items, of_lines
 from unmirage.records.formats.lm_eval.files import Log
-from unmirage.records.formats.lm_eval.gathered import Gathered, Prompts, counted, named_filters
+from unmirage.records.formats.lm_eval.gathered import Gathered, Prompts
 from unmirage.records.formats.lm_eval.results import identity
-from unmirage.records.formats.lm_eval.rows import item_of
+from unmirage.records.formats.lm_eval.rows import Item, item_of
+from unmirage.records.formats.lm_eval.typed import Irregular
 from unmirage.records.formats.made import framed
-from unmirage.records.jsonlines import read_lines
+from unmirage.records.jsonlines import blocks, decoded
+from unmirage.records.notes import merge
 from unmirage.records.table import guard
 from unmirage.records.tables import open_source
 from unmirage.types import Note
@@ -53,26 +58,44 @@ def read_part(log: Log, skip_bad: bool, prompts: Prompts) -> Part:
     notes: list[Note] = []
     found, bad, name = Gathered(prompts), 0, log.source.name
     with guard(name), open_source(log.source) as stream:
-        for number, row in read_lines(stream, name, skip_bad, notes):
+        for at, lines in blocks(stream, name):
             try:
-                found.add(number, item_of(row, log.task))
-            except BadCell as e:
-                if not skip_bad:
-                    raise cell_problem(log.source, number, e, _MEND) from e
-                bad += 1
-    if not found.numbers:
+                batch = of_lines(at, lines, log.task)
+            except Irregular:
+                given = zip(at, lines, strict=True)
+                batch, more = _one_by_one(log, given, skip_bad, notes)
+                bad += more
+            found.take(batch)
+    if not found.count:
         raise FileProblem("holds no item that can be read", file=name)
-    found.filters = named_filters(found.filters, found.documents, log.task)
-    frame, numbers = found.frame(log.task)
-    notes = [*log.notes, *notes, *_left_out(name, bad, found)]
+    frame, numbers, verdicts = found.frame(log.task)
+    notes = [*log.notes, *merge(notes), *_left_out(name, bad, found)]
     head = identity(log.run, log.task)
     line = int if log.source.kind == "jsonl" else None  # a row's number is that of its line
-    verdicts = counted(found.filters, found.verdicts)
     return Part(
         log.task.name,
         framed(log.source, head, frame, numbers, notes, line=line, scale_mend=NO_SIZE),
-        {(log.task.name, kept): count for kept, count in verdicts.items()},
+        {(log.task.name, kept): Counter(count) for kept, count in verdicts.items()},
     )
+
+
+def _one_by_one(
+    log: Log, lines: Iterable[tuple[int, bytes]], skip_bad: bool, notes: list[Note]
+) -> tuple[Batch, int]:
+    """The items of a block whose lines are not all of the usual form, and how many are bad."""
+    numbers: list[int] = []
+    items: list[Item] = []
+    bad = 0
+    for number, row in decoded(lines, log.source.name, skip_bad, notes):
+        try:
+            items.append(item_of(row, log.task))
+        except BadCell as e:
+            if not skip_bad:
+                raise cell_problem(log.source, number, e, _MEND) from e
+            bad += 1
+        else:
+            numbers.append(number)
+    return of_items(numbers, items), bad
 
 
 def _left_out(name: str, bad: int, found: Gathered) -> list[Note]:

@@ -1,0 +1,133 @@
+"""Reading stops with an error before it holds more memory than is allowed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from tests.records.test_bad_files import good
+from tests.records.test_lm_eval import ladder
+from unmirage import cli
+from unmirage.errors import OptionError, TooLarge
+from unmirage.records import memory, read, write_store
+
+REAL = Path(__file__).parents[2].parent / "shared" / "formats"
+LITTLE = 0.001  # GB: less than the interpreter holds
+#: tasks alone hold no scores
+GENUINE = [p for p in REAL.glob("*") if p.name not in ("README.md", "bigbench_tasks")]
+TABLE = pl.DataFrame({"model": ["a-1b", "a-2b"], "task": "t", "score": [0.1, 0.2]})
+WRITE: dict[str, Callable[[Path], object]] = {
+    "csv": lambda p: TABLE.write_csv(p),
+    "parquet": lambda p: TABLE.write_parquet(p),
+    "arrow": lambda p: TABLE.write_ipc(p),
+    "jsonl": lambda p: TABLE.write_ndjson(p),
+    "json": lambda p: TABLE.write_json(p),
+    "csv.gz": lambda p: p.write_bytes(gzip.compress(TABLE.write_csv().encode())),
+}
+
+
+@pytest.mark.parametrize("ending", WRITE)
+def test_every_kind_of_table_stops_at_the_limit(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"scores.{ending}"
+    WRITE[ending](path)
+    assert read(path).aggregates.height == 2
+    with pytest.raises(TooLarge, match="more memory than the limit") as caught:
+        read(path, max_memory=LITTLE)
+    assert caught.value.file == str(path)
+    assert "--max-memory" in str(caught.value)
+
+
+@pytest.mark.skipif(not GENUINE, reason=f"the genuine logs are not there: {REAL}")
+def test_every_genuine_log_stops_at_the_limit() -> None:
+    for folder in GENUINE:
+        with pytest.raises(TooLarge) as caught:
+            read(folder, need_scale=False, max_memory=LITTLE)
+        assert str(folder) in str(caught.value.file)
+
+
+def test_nothing_is_left_out_to_fit(tmp_path: Path) -> None:
+    folder = good(tmp_path / "logs")
+    with pytest.raises(TooLarge):
+        read(folder, max_memory=LITTLE)
+    write_store(read(folder), tmp_path / "store")
+    with pytest.raises(TooLarge, match="store"):
+        read(tmp_path / "store", max_memory=LITTLE)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_logs_stop_whatever_the_number_of_processes(tmp_path: Path, workers: int) -> None:
+    with pytest.raises(TooLarge) as caught:
+        read(ladder(tmp_path), workers=workers, max_memory=LITTLE)
+    assert "pythia" in str(caught.value.file)
+
+
+def test_a_limit_above_nothing(tmp_path: Path) -> None:
+    for wrong in (0.0, -1.0, float("nan")):
+        with pytest.raises(OptionError, match="memory"):
+            read(good(tmp_path), max_memory=wrong)
+    asked = ["read", str(tmp_path), "--max-memory", "0.001"]
+    done = CliRunner().invoke(cli.app, asked)
+    assert done.exit_code == 2
+    assert "more memory than the limit" in done.output
+
+
+def test_the_default_is_a_share_of_what_is_free() -> None:
+    assert memory.limit() == float("inf")
+    with memory.limited(None):
+        assert memory.held() < memory.limit() <= memory.held() + memory.free()
+    assert memory.limit() == float("inf")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system says no use")
+def test_what_is_held_is_seen() -> None:
+    before = memory.held()
+    data = bytearray(b"x" * 50_000_000)
+    assert 45e6 < memory.held() - before < 80e6
+    assert len(data) == 50_000_000
+
+
+ROWS = 400_000
+MANY: dict[str, Callable[[Path], object]] = {
+    "a.csv": lambda p: p.write_text("params,score,note\n" + "1e9,0.5,x\n" * ROWS),
+    "a.csv.gz": lambda p: p.write_bytes(gzip.compress(b"params,score\n" + b"1e9,1\n" * 9 * ROWS)),
+    "a.jsonl": lambda p: p.write_text('{"params": 1e9, "score": 0.5, "n": [{}]}\n' * ROWS),
+    "a.jsonl.gz": lambda p: p.write_bytes(gzip.compress(b"[" * 15_000_000)),
+    "a.json": lambda p: p.write_text("[" + ",".join(["{}"] * 9 * ROWS) + "]"),
+    "b.json": lambda p: p.write_text(json.dumps([{"params": 1e9, "score": 0.5}] * ROWS)),
+    "a.parquet": lambda p: pl.select(
+        *(pl.lit(0.5).repeat_by(1).explode().first().alias(f"c{i}") for i in range(20)),
+        pl.int_range(9 * ROWS).alias("n"),
+    ).write_parquet(p),
+}
+SCRIPT = """
+import re, sys
+from unmirage.errors import UnmirageError
+from unmirage.records import memory, read
+most = memory.held() + 40e6
+try:
+    read(sys.argv[1], max_memory=most / 1e9, workers=1)
+except UnmirageError as e:
+    print(type(e).__name__, e.file)
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
+print(peak / most)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is counted on Linux")
+@pytest.mark.parametrize("name", MANY)
+def test_little_that_becomes_much_stops_before_it_is_there(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    MANY[name](path)
+    asked = [sys.executable, "-c", SCRIPT, str(path)]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True)
+    said, peak = done.stdout.splitlines()
+    assert said == f"TooLarge {path}"
+    assert float(peak) < 1.25
