@@ -5,6 +5,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 
+import numpy as np
 import polars as pl
 import pytest
 from rich.console import Console
@@ -83,14 +84,22 @@ def test_the_picture_shows_each_analysis_and_what_it_chose(found):
         assert [m.per_step for m in drawn] == sorted(m.per_step for m in drawn)
 
 
-def test_a_long_table_is_drawn_from_those_judged(found):
+def test_a_long_table_is_drawn_with_those_judged_and_evenly(found):
     universe = found.universes[0]
     assert universe.table.height <= speccurve.MOST
     assert len(speccurve.marks(universe)) == universe.table.height
     records = unmirage.read(samples(Truth(), Design(rungs=8, items=60, tokens=4)))
     more = unmirage.multiverse(records, most=400, judged=20).universes[0]
-    assert {m.row for m in speccurve.marks(more)} == set(more.judged)
-    assert f"drawn are {len(more.judged)} of {more.total:,}" in speccurve.draw(more, alone=True)
+    drawn = speccurve.marks(more)
+    assert set(more.judged) < {m.row for m in drawn}
+    assert len(drawn) == speccurve.MOST
+    assert [m.per_step for m in drawn] == sorted(m.per_step for m in drawn)
+    assert {m.row for m in drawn if m.verdict} == set(more.judged)
+    ranks = {r: i for i, r in enumerate(more.table.with_row_index("row").sort(
+        "per_step", "steepness", "row")["row"])}  # fmt: skip
+    at = sorted(ranks[m.row] for m in drawn)
+    assert np.diff(at).max() <= 2 * more.table.height / speccurve.MOST + 1
+    assert f"drawn are {speccurve.MOST} of {more.total:,}" in speccurve.draw(more, alone=True)
 
 
 def test_pictures_are_written(found, tmp_path):

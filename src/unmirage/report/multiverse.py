@@ -225,6 +225,9 @@ def _verdict_line(u: Universe, plain: bool) -> Text:
 
 def _levels(u: Universe, plain: bool) -> RenderableType:
     table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(overflow="fold")
+    for _ in range(3):
+        table.add_column(no_wrap=True)
     for choice in dict.fromkeys(s.choice for s in u.shares):
         mine = [s for s in u.shares if s.choice == choice]
         shown = sorted(mine, key=lambda s: -abs(s.effect))[:LEVELS] if len(mine) > LEVELS else mine

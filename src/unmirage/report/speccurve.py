@@ -50,14 +50,17 @@ class Mark:
 
 
 def marks(universe: Universe) -> list[Mark]:
-    """The analyses that are drawn, sorted: all, or those that were judged, at most MOST."""
-    table = universe.table.with_row_index("row")
-    if table.height > MOST and universe.judged:
-        table = table.filter(pl.col("row").is_in(sorted(universe.judged)))
-    table = table.sort("per_step", "steepness", "row")
+    """The analyses that are drawn, sorted: all, else MOST, those that were judged first.
+
+    What room they leave is for others, taken evenly from lowest to highest.
+    """
+    order = ("per_step", "steepness", "row")
+    table = universe.table.with_row_index("row").sort(*order)
     if table.height > MOST:
-        step = table.height / MOST
-        table = table[[int(i * step) for i in range(MOST)]]
+        is_judged = pl.col("row").is_in(sorted(universe.judged))
+        judged = _evenly(table.filter(is_judged), MOST)
+        others = _evenly(table.filter(~is_judged), MOST - judged.height)
+        table = pl.concat([judged, others]).sort(*order)
     shown = shown_choices(universe)
     return [
         Mark(
@@ -70,6 +73,12 @@ def marks(universe: Universe) -> list[Mark]:
         )
         for r in table.iter_rows(named=True)
     ]
+
+
+def _evenly(table: pl.DataFrame, most: int) -> pl.DataFrame:
+    if table.height <= most:
+        return table
+    return table[[i * table.height // most for i in range(most)]]
 
 
 def shown_choices(universe: Universe) -> dict[str, tuple[str, ...]]:
