@@ -17,10 +17,9 @@ from unmirage.forecasting import companions, single
 from unmirage.forecasting.combine import combined
 from unmirage.forecasting.engine import predict
 from unmirage.forecasting.laws import LAWS
-from unmirage.forecasting.types import Prediction
+from unmirage.forecasting.types import ROUTES, Prediction
 from unmirage.types import Curve, Floats, Refusal
 
-ROUTES = ("process", "combined", "metric", "two_step")
 _Tell = Callable[[int, int], None] | None
 _MENDS = {
     "metric": "a smooth metric of the same outputs (log-probabilities), or --route process",

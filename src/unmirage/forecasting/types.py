@@ -10,6 +10,8 @@ import polars as pl
 
 from unmirage.types import Curve, Floats, Key, Note, Refusal
 
+#: ways from scale to score beside the laws (:mod:`unmirage.forecasting.routes`)
+ROUTES = ("process", "combined", "metric", "two_step")
 #: central predictive intervals that are told
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 #: a target farther beyond the largest rung than this many times the range of the rungs is not known
