@@ -156,7 +156,9 @@ def _with_scale(rows: pl.DataFrame, choice: Choice, notes: list[Note]) -> pl.Dat
     if choice.scale is not None and choice.scale not in present:
         raise ColumnError(
             f"the scale {choice.scale!r} is not in the data",
-            mend=f"use --scale {present[0]}" if present else "--columns scale=YOUR_COLUMN",
+            mend=f"--scale {present[0]}, or --to {present[0]}=X"
+            if present
+            else "--columns scale=YOUR_COLUMN",
         )
     if not present:
         raise ColumnError("no scale column", mend="--columns scale=YOUR_COLUMN")
@@ -219,7 +221,7 @@ def _checkpoints(rows: pl.DataFrame, choice: Choice, notes: list[Note]) -> pl.Da
     if len(kept) < len(rows):
         text = (
             f"{len(rows) - len(kept)} rows of earlier checkpoints are left out: each model at its "
-            "last checkpoint (--checkpoint all keeps them, --scale tokens draws the training)"
+            "last checkpoint (--checkpoint all keeps them, the scale tokens draws the training)"
         )
         notes.append(Note("info", "final_checkpoint", text, count=len(rows) - len(kept)))
     return kept

@@ -13,10 +13,20 @@ from unmirage.curves.build import build
 from unmirage.curves.identity import Choice
 from unmirage.curves.options import Options, listed, wanted
 from unmirage.errors import InputError, OptionError
+from unmirage.forecasting import draws as make
 from unmirage.forecasting import routes
 from unmirage.forecasting.backtest import LEAST, hold_out
-from unmirage.forecasting.engine import cut, predict
-from unmirage.forecasting.types import LEVELS, Backtest, Fan, Forecast, Forecasts, Prediction
+from unmirage.forecasting.engine import cut
+from unmirage.forecasting.series import batch
+from unmirage.forecasting.types import (
+    FARTHEST,
+    LEVELS,
+    Backtest,
+    Fan,
+    Forecast,
+    Forecasts,
+    Prediction,
+)
 from unmirage.types import SCALES, Curve, Floats, Records, Refusal
 
 _Tell = Callable[[int, int], None] | None
@@ -56,8 +66,8 @@ def forecast(
         forecasts.
     route
         "process" (a Gaussian process averaged over links, slopes and noise), "metric" (the smooth
-        companion pushed through the metric), "combined" (laws weighted by held-out skill) or the
-        name of a law.
+        companion pushed through the metric), "two_step" (a loss, then the metric), "combined"
+        (laws weighted by held-out skill) or the name of a law.
     fan
         also keep the bands between the first rung and the target, to be drawn.
     family, task, metric, where, by, ignore, checkpoint
@@ -98,11 +108,13 @@ def forecast(
     asked = [i for i, c in enumerate(curves) if wanted(c.key.metric, options)]
     if not asked:
         raise InputError(
-            f"no curve has the {LEAST} rungs that a forecast needs", mend="more models, or --scale"
+            f"no curve has the {LEAST} rungs that a forecast needs",
+            mend="more models, or a target on another scale: --to tokens=1e12",
         )
     at = np.log10(np.asarray(targets, float))
-    made = routes.run(route, curves, asked, at, seed=seed, draws=draws, progress=progress)
-    fans = _fans(curves, asked, at, seed) if fan and route == "process" else {}
+    steps = _Steps(len(curves) * (2 if fan else 1), progress)
+    made = routes.run(route, curves, asked, [at] * len(curves), seed=seed, draws=draws, tell=steps)
+    fans = _fans(route, curves, asked, at, seed, steps) if fan else {}
     found = [
         _forecast(curves[i], made[i], t, float(x), route, fans.get((i, t)))
         for i in asked
@@ -222,12 +234,12 @@ class _Chosen:
 
 class _Steps:
     def __init__(self, total: int, tell: _Tell) -> None:
-        self._done, self._total, self._tell = 0, total, tell
+        self._done, self._total, self._tell = 0.0, total, tell
 
-    def __call__(self, more: int) -> None:
+    def __call__(self, more: float) -> None:
         self._done += more
         if self._tell:
-            self._tell(self._done, self._total)
+            self._tell(round(self._done), self._total)
 
 
 def _target(to: Mapping[str, float | Sequence[float]]) -> tuple[str, list[float]]:
@@ -263,6 +275,8 @@ def _enough(curves: Sequence[Curve], least: int = LEAST) -> tuple[list[Curve], l
 def _forecast(
     curve: Curve, found: Prediction, t: int, x: float, route: str, fan: Fan | None
 ) -> Forecast:
+    widest = found.widest[t : t + 1]
+    measured = make.band_as_measured(widest, batch([curve]))
     return Forecast(
         curve.key,
         curve,
@@ -272,31 +286,39 @@ def _forecast(
         route,
         np.sort(found.measured[t]),
         np.sort(found.expected[t]),
-        (float(found.widest[t, 0]), float(found.widest[t, 1])),
+        (float(measured[0, 0]), float(measured[0, 1])),
+        (float(widest[0, 0]), float(widest[0, 1])),
         found.weights,
         found.why[t],
         fan,
+        status=found.status,
     )
 
 
 def _fans(
-    curves: Sequence[Curve], asked: Sequence[int], at: Floats, seed: int
-) -> dict[tuple[int, int], Fan]:
+    route: str, curves: Sequence[Curve], asked: Sequence[int], at: Floats, seed: int,
+    steps: Callable[[float], None],
+) -> dict[tuple[int, int], Fan]:  # fmt: skip
     """The bands up to the farthest target, for each curve asked for."""
     grids = [np.linspace(c.x[0], max(float(at.max()), c.x[-1]), FAN) for c in curves]
-    made = predict(curves, grids, seed=seed, draws=400)
+    made = routes.run(route, curves, asked, grids, seed=seed, draws=400, tell=steps)
     far = int(at.argmax())
-    return {(i, far): _bands(grids[i], made[i]) for i in asked}
+    return {(i, far): _bands(curves[i], grids[i], made[i]) for i in asked if i in made}
 
 
 def _held_fan(curve: Curve, held: int, seed: int) -> Fan:
-    grid = np.linspace(curve.x[0], curve.x[-1], FAN)
-    return _bands(grid, predict([cut(curve, -held)], [grid], seed=seed, draws=400)[0])
+    grid, train = np.linspace(curve.x[0], curve.x[-1], FAN), cut(curve, -held)
+    every = routes.run("process", [train], [0], [grid], seed=seed, draws=400)
+    return _bands(train, grid, every[0])
 
 
-def _bands(grid: Floats, made: Prediction) -> Fan:
+def _bands(curve: Curve, grid: Floats, made: Prediction) -> Fan:
+    """Beyond where it is known there is no median, and one band: the widest plausible one."""
+    known = grid - curve.x[-1] <= FARTHEST * np.ptp(curve.x)
+    widest = make.band_as_measured(made.widest, batch([curve]))
     bands = {}
     for level in (LEVELS[0], LEVELS[1], LEVELS[3]):
-        low, high = np.quantile(made.measured, [(1 - level) / 2, (1 + level) / 2], axis=1)
-        bands[level] = (low, high)
-    return Fan(10.0**grid, np.median(made.measured, axis=1), bands)
+        ends = np.quantile(made.measured, [(1 - level) / 2, (1 + level) / 2], axis=1)
+        beyond = widest.T if level == LEVELS[3] else np.full((2, len(grid)), np.nan)
+        bands[level] = (np.where(known, ends[0], beyond[0]), np.where(known, ends[1], beyond[1]))
+    return Fan(10.0**grid, np.where(known, np.median(made.measured, axis=1), np.nan), bands)
