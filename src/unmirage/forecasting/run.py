@@ -17,6 +17,7 @@ from unmirage.forecasting import draws as make
 from unmirage.forecasting import routes
 from unmirage.forecasting.backtest import LEAST, hold_out
 from unmirage.forecasting.engine import cut
+from unmirage.forecasting.in_k import forecast_in_k
 from unmirage.forecasting.series import batch
 from unmirage.forecasting.types import (
     FARTHEST,
@@ -27,9 +28,11 @@ from unmirage.forecasting.types import (
     Forecasts,
     Prediction,
 )
-from unmirage.types import SCALES, Curve, Floats, Records, Refusal
+from unmirage.types import ASKED_SCALES, SCALES, Curve, Floats, Records, Refusal
 
 _Tell = Callable[[int, int], None] | None
+#: the target of pass@k
+IN_K = "k"
 #: places of a fan between the first rung and the target
 FAN = 40
 
@@ -63,7 +66,7 @@ def forecast(
         from :func:`unmirage.read`.
     to
         the target, ``{"params": 7e10}``; the name is the scale axis, several values are several
-        forecasts.
+        forecasts. ``{"k": 1000}`` asks for pass@k beyond the answers sampled, model by model.
     route
         "process" (a Gaussian process averaged over links, slopes and noise), "metric" (the smooth
         companion pushed through the metric), "two_step" (a loss, then the metric), "combined"
@@ -102,6 +105,13 @@ def forecast(
         items, chance,
     )  # fmt: skip
     _check(records, seed, draws)
+    settings = {
+        "version": version("unmirage"), "to": {scale: targets}, "route": route, "seed": seed,
+        "draws": draws, **chosen.told(),
+    }  # fmt: skip
+    if scale == IN_K:
+        every, lost = forecast_in_k(records, chosen.options(None), targets, seed=seed, draws=draws)
+        return Forecasts(tuple(every), tuple(lost), records.notes, settings)
     options = chosen.options(scale)
     built = build(records, options)
     curves, refused = _enough(built.curves)
@@ -124,10 +134,6 @@ def forecast(
     left = [routes.refusal(curves[i], route) for i in asked if i not in made]
     if not found:
         raise InputError(f"{left[0].key.label()}: {left[0].reason}", mend=left[0].mend)
-    settings = {
-        "version": version("unmirage"), "to": {scale: targets}, "route": route, "seed": seed,
-        "draws": draws, **chosen.told(),
-    }  # fmt: skip
     notes = (*records.notes, *built.notes)
     return Forecasts(tuple(found), (*built.refused, *refused, *left), notes, settings)
 
@@ -247,11 +253,14 @@ def _target(to: Mapping[str, float | Sequence[float]]) -> tuple[str, list[float]
     if not isinstance(to, Mapping) or len(to) != 1:
         raise OptionError(f"a target of {to!r}", mend=f"one scale and its value: {mend}")
     ((name, value),) = to.items()
-    if name not in (*SCALES, "shots"):
-        raise OptionError(f"no scale is named {name!r}", mend=f"{', '.join(SCALES)}: {mend}")
+    if name not in (*SCALES, *ASKED_SCALES, IN_K):
+        known = ", ".join((*SCALES, *ASKED_SCALES, IN_K))
+        raise OptionError(f"no scale is named {name!r}", mend=f"{known}: {mend}")
     values = [float(v) for v in np.atleast_1d(np.asarray(value, float))]
     if not values or not all(np.isfinite(v) and v > 0 for v in values):
         raise OptionError(f"a target of {value!r}", mend=f"numbers above 0: {mend}")
+    if name == IN_K and min(values) < 1:
+        raise OptionError(f"k of {min(values):g}", mend="answers an item, from 1 on: --to k=100")
     return name, values
 
 
