@@ -10,10 +10,14 @@ from typer.testing import CliRunner
 
 import unmirage
 from unmirage import cli
+from unmirage.curves.build import build
+from unmirage.curves.options import Options
 from unmirage.errors import InputError, OptionError
+from unmirage.forecasting import LAWS, single
+from unmirage.forecasting.fitting import STATUS
 from unmirage.report import fans
 from unmirage.report.forecast_page import backtest_html, to_html
-from unmirage.report.forecasts import backtest_json, to_json
+from unmirage.report.forecasts import backtest_json, backtest_table, to_json, to_text
 from unmirage.simulate import Design, Truth, samples
 
 from .made import logistic, table
@@ -120,6 +124,114 @@ def test_the_combination_is_made_of_parts(records):
     ).forecasts
     assert sum(f.weights.values()) == pytest.approx(1)
     assert set(f.weights) > {"process", "logit_line"}
+
+
+ROUTES = ("process", "power_law", "m4", "logit_line", "combined")
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_every_route_tells_the_same_things(records, route):
+    """Whole counts, shares of the variance, a fan, and the status of each fit."""
+    made = unmirage.forecast(
+        records, to={"params": [1e10, 1e14]}, route=route, task="t1", draws=100, fan=True
+    )
+    near, far = made.forecasts
+    assert np.allclose(near.draws * 1000, np.round(near.draws * 1000))
+    assert sum(near.why.values()) == pytest.approx(1, abs=0.02)
+    assert set(near.status.values()) <= set(STATUS)
+    assert set(near.status) <= {*LAWS}
+    assert (route in LAWS) == (list(near.status) == [route])
+    assert far.fan is not None
+    unknown = far.fan.scale > 10 ** (9.5 + 3.5 * (1 + 1e-9))
+    assert np.isnan(far.fan.median[unknown]).all()
+    assert np.isfinite(far.fan.median[~unknown]).all()
+    low, high = far.fan.bands[0.95]
+    assert ((low >= 0) & (low <= high) & (high <= 1)).all()
+    assert not far.known
+    view = json.loads(made.to_json())["forecasts"][0]
+    assert view["status"] == dict(near.status)
+    assert made.to_frame()["status"][0] == ", ".join(f"{k}: {v}" for k, v in near.status.items())
+
+
+def test_what_is_not_known_holds_every_plausible_law(records):
+    """The band of one law alone would be narrow: logit_line says almost 1, a power law does not."""
+    (curve,) = build(records, Options(task=["t1"])).curves
+    at = [np.array([14.0])]
+    bands = {}
+    for route in ("process", "power_law", "logit_line"):
+        (f,) = unmirage.forecast(
+            records, to={"params": 1e14}, route=route, task="t1", draws=100
+        ).forecasts
+        bands[route] = f.widest
+        for name in ("logit_line", "power_law", "saturating"):
+            (alone,) = single.predict(LAWS[name], [curve], at, draws=39)
+            least = min(one.aic for one in _fits(curve, at))
+            if alone.aic <= least + 6:
+                assert f.widest_expected[0] <= alone.expected.min()
+                assert f.widest_expected[1] >= alone.expected.max()
+        assert f.widest[0] <= f.widest_expected[0]
+        assert f.widest[1] >= f.widest_expected[1]
+        assert f.interval(0.95, sampling=False) == f.widest_expected
+    assert np.ptp(list(bands.values()), axis=0).max() < 0.1  # the same band by any route
+
+
+def _fits(curve, at):
+    found = [single.predict(LAWS[n], [curve], at, draws=39)[0] for n in LAWS]
+    return [f for f in found if f is not None]
+
+
+def test_laws_say_what_they_cannot_hold_for():
+    loss = table(3 - 0.2 * np.arange(7), metric="cross_entropy")
+    few = table(logistic(4), task="few")
+    both = unmirage.read(pl.concat([loss, few]))
+    reasons = {}
+    for route in ("log_pass_rate", "m4"):
+        made = unmirage.forecast(both, to={"params": 1e10}, route=route, draws=50)
+        reasons[route] = [(r.key.metric, r.reason, r.mend) for r in made.refused]
+    assert "shares of right items only" in reasons["log_pass_rate"][0][1]
+    assert "5 parameters and needs 6 rungs" in reasons["m4"][0][1]
+
+
+@pytest.mark.parametrize("route", ["process", "combined", "power_law"])
+def test_steps_are_told_up_to_the_last(records, route):
+    told = []
+    unmirage.forecast(
+        records, to={"params": 1e10}, route=route, draws=50, fan=True,
+        progress=lambda done, total: told.append((done, total)),
+    )  # fmt: skip
+    assert told[-1][0] == told[-1][1]
+    assert [d for d, _ in told] == sorted(d for d, _ in told)
+
+
+def test_the_sampling_of_items_is_that_of_the_rate_foreseen():
+    """From a half to nearly all: the error of the last rung would be far too large."""
+    n = 100
+    y = np.round(n / (1 + np.exp(-np.linspace(-3, 1, 8)))) / n
+    (f,) = unmirage.forecast(
+        unmirage.read(table(y, n=n)), to={"params": 10**11.5}, route="logit_line", draws=2000
+    ).forecasts
+    added = f.draws.var() - f.expected.var()
+    binomial = (f.expected * (1 - f.expected)).mean() / n
+    assert added == pytest.approx(binomial, rel=0.5)
+    assert added < 0.5 * y[-1] * (1 - y[-1]) / n
+
+
+def test_a_baseline_without_error_leaves_no_skill_to_tell(records):
+    flat = unmirage.read(table([0.0] * 6))
+    made = unmirage.backtest(flat, held_out=1)
+    assert backtest_table(made)[1][-1] == "–"
+
+
+def test_words_of_number_and_place(records):
+    made = unmirage.forecast(records, to={"params": 1e8}, task="t1", draws=50)
+    said = "\n".join(map(str, to_text(made)))
+    assert said.startswith("1 forecast;")
+    assert "inside the range of the rungs" in said
+    assert "inside" in to_html(made)
+    with pytest.raises(InputError, match="rungs") as seen:
+        unmirage.forecast(unmirage.read(table([0.1, 0.2])), to={"params": 1e10})
+    assert "--scale" not in str(seen.value)
+    assert "audited" not in str(seen.value)
 
 
 def test_pages_are_whole_and_harmless(records):

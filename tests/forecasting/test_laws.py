@@ -19,7 +19,7 @@ TRUTHS = {
     "saturating": [0.9, 0.1, 0.5],
     "logistic": [0.05, 0.8, 1.5, 0.4],
     "broken": [0.1, 0.8, 0.1, 0.6, 1.5, 0.4],
-    "m4": [1.2, 0.2, 1.0, 2.0, 0.5],
+    "m4": [0.24, 0.96, 1.0, 2.0, 0.5],
     "log_pass_rate": [3.0, 0.5],
     "logit_line": [1.0, 1.0],
 }
@@ -131,8 +131,11 @@ def test_a_users_law_is_fitted_like_ours():
 def test_bad_laws_and_unknown_names_are_refused():
     with pytest.raises(OptionError, match="bounds"):
         Law("x", ("a",), (), lambda p, t: t, lambda t, e: [(1.0,)])
-    with pytest.raises(OptionError, match="no intervals"):
-        Law("x", ("a",), ((1, 0),), lambda p, t: t, lambda t, e: [(1.0,)])
+    for pair in ((1, 0), (0, np.inf), (np.nan, 1), (0,), "ab"):
+        with pytest.raises(OptionError, match="'x': bounds"):
+            Law("x", ("a",), (pair,), lambda p, t: t, lambda t, e: [(1.0,)])
+    with pytest.raises(OptionError, match="positive"):
+        Law("x", ("a",), ((0, 1),), lambda p, t: t, lambda t, e: [(1.0,)], positive=("a",))
     records = unmirage.read(table(logistic(7)))
     with pytest.raises(UnmirageError, match="no route or law"):
         unmirage.forecast(records, to={"params": 1e10}, route="powerlaw")
@@ -146,3 +149,87 @@ def test_scores_that_never_moved_are_fitted_by_every_law(score):
             unmirage.read(flat), to={"params": 1e12}, route=name, draws=50
         ).forecasts
         assert abs(made[0].median - score) < 0.05, name
+
+
+def _line(theta, t):
+    return theta[..., :1] + 0 * t
+
+
+def _raises(*_):
+    raise ZeroDivisionError("no")
+
+
+@pytest.mark.parametrize(
+    ("formula", "start", "match"),
+    [
+        (_raises, lambda t, e: [(1.0,)], "formula raises ZeroDivisionError: no"),
+        (lambda theta, t: theta[..., 0], lambda t, e: [(1.0,)], "give"),
+        (lambda theta, t: theta[0] + t, lambda t, e: [(0.5,)], "other values"),
+        (lambda theta, t: np.nan * t * theta[..., :1], lambda t, e: [(1.0,)], "not finite"),
+        (_line, _raises, "start raises"),
+        (_line, lambda t, e: [], "starts have shape"),
+        (_line, lambda t, e: [(1.0, 2.0)], "starts have shape"),
+        (_line, lambda t, e: [1.0], "starts have shape"),
+        (_line, lambda t, e: [(np.nan,)], "start that is not finite"),
+        (_line, lambda t, e: None, "start raises"),
+    ],
+)
+def test_a_law_that_cannot_work_is_named_when_it_is_added(formula, start, match):
+    law = Law("test_wrong", ("a",), ((0, 2),), formula, start)
+    with pytest.raises(OptionError, match=match) as seen:
+        add_law(law)
+    assert "test_wrong" in str(seen.value)
+    assert seen.value.mend
+    assert "test_wrong" not in LAWS
+
+
+def test_names_that_are_taken_and_things_that_are_no_law_are_refused():
+    for name in ("power_law", "process"):
+        with pytest.raises(OptionError, match="name of a route or law"):
+            add_law(Law(name, ("a",), ((0, 2),), _line, lambda t, e: [(1.0,)]))
+    with pytest.raises(OptionError, match="no law"):
+        add_law(_line)
+
+
+def test_a_law_that_fails_on_some_series_only_is_named_too():
+    def start(t, e):
+        return [(1.0,)] if len(t) == 5 else []
+
+    name = "test_fails_later"
+    add_law(Law(name, ("a",), ((0, 2),), _line, start))
+    try:
+        with pytest.raises(OptionError, match=name):
+            unmirage.forecast(
+                unmirage.read(table(logistic(7))), to={"params": 1e10}, route=name, draws=50
+            )
+    finally:
+        LAWS._items.pop(name)
+
+
+def test_m4_solves_its_own_equation():
+    """The slow twin: halving in the share q, one number at a time."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        low, high = np.log([0.01, 0.01, 1e-4]), np.log([5, 5, 1e4])
+        span, alpha, beta = np.exp(rng.uniform(low, high))
+        e, c, t = rng.uniform(-0.5, 2), rng.uniform(-1, 5), rng.uniform(0, 4)
+        y = float(LAWS["m4"].formula(np.array([e, span, alpha, beta, c]), np.array([t]))[0])
+        left, right = 0.0, 1.0
+        for _ in range(200):
+            q = (left + right) / 2
+            value = np.log(max(q, 1e-300)) - alpha * np.log1p(-min(q, 1 - 1e-16))
+            high_enough = value + (1 - alpha) * np.log(span) >= np.log(beta) - np.log(10) * c * t
+            left, right = (left, q) if high_enough else (q, right)
+        assert y == pytest.approx(e + span * (left + right) / 2, abs=1e-6)
+
+
+@ours
+def test_draws_stay_where_the_law_has_numbers(name):
+    law, rng = LAWS[name], np.random.default_rng(3)
+    y = np.clip(rng.normal(0.7, 0.3, (6, 9)), 0.0, 1.2)
+    t, v = np.broadcast_to(T, y.shape), np.full(y.shape, 1e-3)
+    found = fit(law, t, y, v, draws=40, rng=rng)
+    ahead = law.formula(found.draws, np.broadcast_to(T + 3, (6, 40, 9)))
+    assert np.isfinite(ahead).all()
+    positive = [law.parameters.index(p) for p in law.positive]
+    assert (found.draws[:, :, positive] > 0).all()

@@ -1,8 +1,10 @@
 """Rates below 1/n, pass@k beyond k, two scales: against simulated truth."""
 
 import numpy as np
+import polars as pl
 import pytest
 
+import unmirage
 from unmirage.errors import InputError, OptionError
 from unmirage.forecasting import (
     extrapolate_pass_at_k,
@@ -10,6 +12,9 @@ from unmirage.forecasting import (
     log_pass_rate,
     pass_until,
 )
+from unmirage.report.forecast_page import to_html
+
+from .made import logistic, table
 
 
 @pytest.mark.parametrize("successes", [2, 5])
@@ -69,3 +74,42 @@ def test_two_scales_find_the_truth_in_any_unit():
 def test_a_ladder_of_one_size_has_no_law_of_two_scales():
     with pytest.raises(InputError, match="1 sizes"):
         forecast_two_scales(np.full(8, 1e8), np.logspace(9, 10, 8), np.ones(8), to=(1e9, 1e10))
+
+
+def _answers(rng, models=3, items=150, repeats=16):
+    p = rng.beta(0.4, 4.0, items)
+    rows = [
+        {"family": "F", "model": f"m{m}", "params": 10.0 ** (6 + m), "task": "code",
+         "item": str(i), "repeat": r, "metric": "right", "score": float(rng.random() < p[i])}
+        for m in range(models) for i in range(items) for r in range(repeats)
+    ]  # fmt: skip
+    return p, pl.DataFrame(rows)
+
+
+def test_pass_at_k_is_a_target_of_the_command():
+    p, answers = _answers(np.random.default_rng(4))
+    made = unmirage.forecast(unmirage.read(answers), to={"k": [8, 100, 1e6]}, fan=True, draws=50)
+    assert len(made.forecasts) == 3 * 3
+    for f in made.forecasts:
+        truth = (1 - (1 - p) ** f.at).mean()
+        low, high = f.widest
+        assert low - 0.02 <= truth <= high + 0.02
+        assert f.known == (f.at <= 16**2)
+        assert f.curve.scale_name == "k"
+        assert np.diff(f.curve.score).min() > 0
+    inside, near, _ = made.forecasts[:3]
+    assert inside.distance < 0 < near.distance
+    assert made.forecasts[2].fan is not None
+    again = unmirage.forecast(unmirage.read(answers), to={"k": [8, 100, 1e6]}, fan=True, draws=50)
+    assert again.to_json() == made.to_json()
+    assert "pass@k" in to_html(made)
+
+
+def test_pass_at_k_needs_answers_and_a_k():
+    _, answers = _answers(np.random.default_rng(4), repeats=2)
+    with pytest.raises(InputError, match="enough answers"):
+        unmirage.forecast(unmirage.read(answers), to={"k": 100})
+    with pytest.raises(InputError, match="several answers"):
+        unmirage.forecast(unmirage.read(table(logistic(5))), to={"k": 100})
+    with pytest.raises(OptionError, match="k of"):
+        unmirage.forecast(unmirage.read(answers), to={"k": 0.5})

@@ -52,7 +52,7 @@ def _nothing_left(records: Records, options: Options, refused: Sequence[Refusal]
             reasons.setdefault(r.code, r)
         what = "; ".join(f"{r.key.label()}: {r.reason}" for r in reasons.values())
         mend = "; ".join(dict.fromkeys(r.mend for r in reasons.values()))
-        return InputError(f"no curve can be audited: {what}", file=file, mend=mend)
+        return InputError(f"no curve can be made: {what}", file=file, mend=mend)
     asked = {
         "--family": options.family,
         "--task": options.task,

@@ -9,7 +9,7 @@ Tell = Callable[[int, int], None]
 
 
 class Steps:
-    """Call it with the number of steps that were done since.
+    """Call it with the steps (or parts of one) that were done since.
 
     >>> done = Steps(4, lambda done, total: print(f"{done} of {total}"))
     >>> done(3)
@@ -20,7 +20,7 @@ class Steps:
     """
 
     def __init__(self, total: int, tell: Tell | None = None) -> None:
-        self._done, self._total, self._tell = 0, total, tell
+        self._done, self._total, self._tell = 0.0, total, tell
 
     def also(self, more: int) -> None:
         """There is more to do than was known."""
@@ -30,7 +30,7 @@ class Steps:
         """Nothing is left, whatever was expected."""
         self(self._total - self._done)
 
-    def __call__(self, more: int) -> None:
+    def __call__(self, more: float) -> None:
         self._done = min(self._done + more, self._total)
         if self._tell:
-            self._tell(self._done, self._total)
+            self._tell(round(self._done), self._total)

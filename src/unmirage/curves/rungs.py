@@ -37,7 +37,9 @@ def with_scale(rows: pl.DataFrame, choice: Choice, notes: list[Note]) -> pl.Data
     if choice.scale is not None and choice.scale not in present:
         raise ColumnError(
             f"the scale {choice.scale!r} is not in the data",
-            mend=f"use --scale {present[0]}" if present else "--columns scale=YOUR_COLUMN",
+            mend=f"--scale {present[0]}, or --to {present[0]}=X"
+            if present
+            else "--columns scale=YOUR_COLUMN",
         )
     if not present:
         raise ColumnError("no scale column", mend="--columns scale=YOUR_COLUMN")

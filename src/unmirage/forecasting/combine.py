@@ -11,7 +11,7 @@ rungs of the training part of all series of the family, so nothing that is forec
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from unmirage.forecasting.series import form
 from unmirage.forecasting.types import Prediction
 from unmirage.types import Curve, Floats
 
+_Tell = Callable[[float], None]
 #: draws by which the weights are learned
 _DRAWS = 64
 #: rungs that must be left to learn from when the last is held out for the weights
@@ -59,10 +60,11 @@ def pool_weights(draws: Floats, seen: Floats, strength: float = _STRENGTH) -> Fl
 
 def combined(
     curves: Sequence[Curve], asked: Sequence[int], at: Sequence[Floats], *, seed: int, draws: int,
+    tell: Callable[[float], None],
 ) -> dict[int, Prediction]:  # fmt: skip
-    """The pool of the process and every law that can be fitted."""
-    members = _members(curves, at, seed, draws)
-    weights = _learn(curves, seed)
+    """The pool of the process and every law that can be fitted; half of the work is the weights."""
+    members = _members(curves, at, seed, draws, lambda share: tell(share * len(curves) / 2))
+    weights = _learn(curves, seed, lambda share: tell(share * len(curves) / 2))
     made = {}
     for i in asked:
         have = [name for name in members if members[name][i] is not None]
@@ -78,23 +80,30 @@ def _group(curve: Curve) -> tuple[str, str, str]:
 
 
 def _members(
-    curves: Sequence[Curve], at: Sequence[Floats], seed: int, draws: int
+    curves: Sequence[Curve], at: Sequence[Floats], seed: int, draws: int, tell: _Tell
 ) -> dict[str, list[Prediction | None]]:
+    """``tell`` hears of the share of the work that is done."""
+    each = 1 / (1 + len(LAWS))
     found: dict[str, list[Prediction | None]] = {
         "process": list(predict(curves, at, seed=seed, draws=draws))
     }
+    tell(each)
     for name in LAWS:
         found[name] = single.predict(LAWS[name], curves, list(at), seed=seed, draws=draws)
+        tell(each)
     return found
 
 
-def _learn(curves: Sequence[Curve], seed: int) -> dict[tuple[str, str, str], dict[str, float]]:
+def _learn(
+    curves: Sequence[Curve], seed: int, tell: _Tell
+) -> dict[tuple[str, str, str], dict[str, float]]:
     """Weights by family, scale and form; those with too few rungs leave them to the process."""
     long = [c for c in curves if len(c.scale) > _LEAST]
     if not long:
+        tell(1.0)
         return {}
     trains, at = [cut(c, -1) for c in long], [c.x[-1:] for c in long]
-    members = _members(trains, at, seed, _DRAWS)
+    members = _members(trains, at, seed, _DRAWS, tell)
     rows: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for i, c in enumerate(long):
         rows[_group(c)].append(i)
@@ -125,10 +134,32 @@ def _mix(parts: Sequence[Prediction | None], weight: Floats, names: Sequence[str
     used = [p for p, c in zip(there, count, strict=True) if c]
     low = np.min([p.widest[:, 0] for p in used], axis=0)
     high = np.max([p.widest[:, 1] for p in used], axis=0)
+    status = {k: v for p in used for k, v in p.status.items()}
     return Prediction(
         pool("measured"),
         pool("expected"),
         dict(zip(names, map(float, weight), strict=True)),
-        there[0].why,
+        _why(used, weight[count > 0]),
         np.stack([low, high], axis=1),
+        status,
     )
+
+
+def _why(parts: Sequence[Prediction], weight: Floats) -> tuple[dict[str, float], ...]:
+    """Shares of the variance of the pool: those of its parts by weight, and how far parts differ.
+
+    Var = sum_k w_k var_k + sum_k w_k (mean_k - mean)^2.
+    """
+    w = weight / weight.sum()
+    var = np.array([p.measured.var(axis=1) for p in parts])  # (K, T)
+    mean = np.array([p.measured.mean(axis=1) for p in parts])
+    between = w @ (mean - w @ mean) ** 2
+    whole = np.maximum(w @ var + between, 1e-300)
+    made = []
+    for t in range(len(whole)):
+        shares: dict[str, float] = defaultdict(float)
+        for k, p in enumerate(parts):
+            for name, share in p.why[t].items():
+                shares[name] += float(w[k] * var[k, t] * share / whole[t])
+        made.append({**shares, "laws that differ": float(between[t] / whole[t])})
+    return tuple(made)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -24,6 +24,7 @@ from scipy import stats
 from unmirage.auditing.companion import companion
 from unmirage.curves.uncertainty import stream
 from unmirage.forecasting import single
+from unmirage.forecasting.draws import observe, target
 from unmirage.forecasting.engine import predict
 from unmirage.forecasting.laws import LAWS
 from unmirage.forecasting.series import BOUNDED, Batch, backward, batch, form, forward
@@ -84,7 +85,8 @@ def run(
         if step is not None:
             mean, spread = _slopes(pairs, i)
             ahead = _straight(pairs[i].other, step.expected)
-            made[i] = _push(pairs[i], ahead, mean, spread, seed)
+            pushed = _push(pairs[i], ahead, mean, spread, seed)
+            made[i] = replace(pushed, status=step.status)
     return made
 
 
@@ -164,13 +166,12 @@ def _push(p: _Pair, expected: Floats, mean: float, spread: float, seed: int) -> 
     root = np.linalg.cholesky(cover + 1e-14 * np.eye(2) * np.trace(cover))
     a, b = theta[:, None] + root @ normal[:2]
     z = a + b * (expected - p.c.mean()) + np.sqrt(tau2) * normal[2]
-    score = backward(p.link, z[None], p.data)[0]
-    error = np.nan_to_num(p.curve.stderr[-1])
-    measured = np.clip(score + error * normal[3], p.curve.facts.low, p.curve.facts.high)
-    n = p.data.n[0]
-    if np.isfinite(n).all():
-        measured = np.round(measured * np.median(n)) / np.median(n)
-    tails = np.quantile(measured, [0.025, 0.975], axis=1).T
+    score = backward(p.link, z[None], p.data)
+    uniform = stats.norm.cdf(normal[3])
+    like = target(p.data, len(expected))
+    measured = observe(score, np.ones((1, draws)), like, uniform)[0]
+    score = score[0]
+    tails = np.quantile(score, [0.025, 0.975], axis=1).T
     parts = _shares(z, b, expected, tau2, measured, score)
     return Prediction(measured, score, {}, parts, tails)
 

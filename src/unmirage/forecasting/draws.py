@@ -6,6 +6,8 @@ its own. Axes: B series, T targets, H components, R draws.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import stats
 
@@ -53,3 +55,21 @@ def observe(score: Floats, share: Floats, target: Batch, uniform: Floats) -> Flo
     u = np.where(counted, whole, np.clip(u, 0, 1) if target.kind in BOUNDED else u)
     low, high = target.low[:, None, None], target.high[:, None, None]
     return np.asarray(np.clip(worst + span * u, low, high))
+
+
+def target(data: Batch, targets: int) -> Batch:
+    """What the targets will be measured on: as many items as the rungs, else the last error."""
+    known = np.isfinite(data.n).all(axis=1)
+    n = np.where(known, np.median(np.nan_to_num(data.n), axis=1), np.nan)
+    blank = np.full((len(n), targets), np.nan)
+    n, se = np.repeat(n[:, None], targets, axis=1), np.repeat(data.se[:, -1:], targets, axis=1)
+    return replace(data, x=blank, y=blank, n=n, se=se)
+
+
+def band_as_measured(band: Floats, data: Batch) -> Floats:
+    """The ends (T, 2) of a 95 % band of one series, moved out by 1.96 sampling errors at them."""
+    like = target(data, len(band))
+    both = np.concatenate([band, band], axis=1)
+    normal = stats.norm.cdf(1.96 * np.array([-1.0, -1.0, 1.0, 1.0]))
+    every = np.concatenate([band, observe(both[None], np.ones((1, 4)), like, normal)[0]], axis=1)
+    return np.stack([every.min(axis=1), every.max(axis=1)], axis=1)

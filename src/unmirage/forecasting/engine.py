@@ -118,12 +118,11 @@ def _weights(
 
 def _draw(data: Batch, found: process.Ahead, uniform: Floats) -> list[Prediction]:
     expected, share = make.expected(found, data, uniform)
-    target = _target(data, expected.shape[1])
-    measured = make.observe(expected, share, target, uniform[2])
+    measured = make.observe(expected, share, make.target(data, expected.shape[1]), uniform[2])
     stays = _stays(data, uniform)[:, None]
     expected = np.where(stays, data.y[:, -1, None, None], expected)
     measured = np.where(stays, data.y[:, -1, None, None], measured)
-    widest, why = _widest(data, found, target), _why(found, expected, measured)
+    widest, why = _widest(data, found), _why(found, expected, measured)
     links = [
         {name: float((row == n).mean()) for n, name in enumerate(found.links)} for row in found.kind
     ]
@@ -145,17 +144,8 @@ def _stays(data: Batch, uniform: Floats) -> NDArray[np.bool_]:
     return np.asarray(still[:, None] & (within < rungs / (rungs + 1)))
 
 
-def _target(data: Batch, targets: int) -> Batch:
-    """What the target will be measured on: as many items as the rungs, the error of the last."""
-    known = np.isfinite(data.n).all(axis=1)
-    n = np.where(known, np.median(np.nan_to_num(data.n), axis=1), np.nan)
-    blank = np.full((len(n), targets), np.nan)
-    n, se = n[:, None] + 0 * np.nan_to_num(blank), data.se[:, -1:] + 0 * np.nan_to_num(blank)
-    return replace(data, x=blank, y=blank, n=n, se=se)
-
-
-def _widest(data: Batch, found: process.Ahead, target: Batch) -> Floats:
-    """Hull of the 95 % intervals of all parts, sampling error in full added, (B, T, 2)."""
+def _widest(data: Batch, found: process.Ahead) -> Floats:
+    """Hull of the 95 % intervals of all parts, without sampling error, (B, T, 2)."""
     ends = []
     for number, link in enumerate(found.links):
         out = (found.kind != number)[:, None]
@@ -163,10 +153,7 @@ def _widest(data: Batch, found: process.Ahead, target: Batch) -> Floats:
             z = found.mean + sign * found.sd
             ends.append(np.where(out, np.nan, backward(link, z, data)))
     every = np.concatenate(ends, axis=-1)
-    hull = np.stack([np.nanmin(every, axis=-1), np.nanmax(every, axis=-1)], axis=-1)
-    # low is worst or best: the errors go outward on either end
-    outward = np.where(data.span[:, None] > 0, [0.025, 0.975], [0.975, 0.025])[:, None]
-    return make.observe(hull, np.ones((1, 1)), target, outward)
+    return np.stack([np.nanmin(every, axis=-1), np.nanmax(every, axis=-1)], axis=-1)
 
 
 def _why(

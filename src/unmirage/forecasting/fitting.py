@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unmirage.forecasting.laws import Law
+from unmirage.forecasting.usable import starts
 from unmirage.types import Floats
 
 #: how a fit ended; a fit at a bound is one whose parameter would have gone on
@@ -52,13 +53,13 @@ def minimise(
 
     Returns theta (N, P), cost (N,), status (N,).
     """  # fmt: skip
-    low, high = np.array(law.bounds, float).T
+    low, high = _free(law, np.array(law.bounds, float).T)
     room = slack * (high - low)
     low, high = low - room, high + room
-    theta = np.clip(start, low, high)
+    theta = np.clip(_free(law, start), low, high)
     root = np.sqrt(weight)
-    resid = root * (y - law.formula(theta, t))
-    cost = (resid**2).sum(axis=1)
+    resid = root * (y - _values(law, theta, t))
+    cost = np.nan_to_num((resid**2).sum(axis=1), nan=np.inf)
     damp, live = np.full(len(y), 1e-2), np.arange(len(y))
     done = np.zeros(len(y), bool)
     flat = np.zeros(len(y), bool)
@@ -67,7 +68,7 @@ def minimise(
         jac = _jacobian(law, at, t[live], root[live], low, high)
         step, singular = _step(jac, r, damp[live], at, low, high)
         new = np.clip(at + step, low, high)
-        left = root[live] * (y[live] - law.formula(new, t[live]))
+        left = root[live] * (y[live] - _values(law, new, t[live]))
         value = np.nan_to_num((left**2).sum(axis=1), nan=np.inf)
         better = value <= cost[live]
         gain = np.where(better, cost[live] - value, np.inf)
@@ -84,7 +85,24 @@ def minimise(
         axis=1
     )
     status = np.where(flat, DEGENERATE, np.where(edge, AT_BOUND, CONVERGED))
-    return theta, cost, np.where(done, status, UNFINISHED)
+    status = np.where(done, status, UNFINISHED)
+    return _natural(law, theta), cost, np.where(np.isfinite(cost), status, DEGENERATE)
+
+
+def _free(law: Law, theta: Floats) -> Floats:
+    """Parameters (..., P) as they are fitted: positive ones in logarithms."""
+    logs = np.isin(law.parameters, law.positive)
+    return np.where(logs, np.log(np.where(logs, np.maximum(theta, 1e-300), 1.0)), theta)
+
+
+def _natural(law: Law, free: Floats) -> Floats:
+    logs = np.isin(law.parameters, law.positive)
+    return np.where(logs, np.exp(np.where(logs, free, 0.0)), free)
+
+
+def _values(law: Law, free: Floats, t: Floats) -> Floats:
+    with np.errstate(all="ignore"):  # a step may leave where the formula has numbers: its cost says
+        return np.asarray(law.formula(_natural(law, free), t), float)
 
 
 def _jacobian(
@@ -94,7 +112,7 @@ def _jacobian(
     size = _STEP * np.maximum(np.abs(theta), 1e-2 * np.minimum(high - low, 1.0))
     size = np.where(theta + size > high, -size, size)
     moved = theta[:, None] + size[:, :, None] * np.eye(theta.shape[1])  # (N, P, P)
-    values = law.formula(np.concatenate([theta[:, None], moved], axis=1), t[:, None])
+    values = _values(law, np.concatenate([theta[:, None], moved], axis=1), t[:, None])
     slopes = (values[:, 1:] - values[:, :1]) / size[:, :, None]
     return np.asarray(np.swapaxes(slopes, 1, 2) * root[..., None])
 
@@ -133,14 +151,14 @@ def fit(
 
     tau^2 = max(0, mean(r^2) M / (M - P) - mean(variance)): what scatters beyond sampling. Draws are
     fits to y* = f + noise of variance (variance + tau^2), from the best fit on (parametric
-    bootstrap, Efron and Tibshirani 1993, Sec. 6.5); bounds give way by SLACK there.
+    bootstrap, Efron and Tibshirani 1993, Sec. 6.5); bounds give way by SLACK there
+    (those of positive parameters in logarithms, so no draw leaves where the law has numbers).
     """  # fmt: skip
-    starts = [np.array(law.start(t[b], y[b]), float) for b in range(len(y))]
-    count = [len(s) for s in starts]
+    places = [starts(law, t[b], y[b]) for b in range(len(y))]
+    count = [len(s) for s in places]
     row = np.repeat(np.arange(len(y)), count)
     weight = 1.0 / (variance + np.maximum(variance.mean(axis=1, keepdims=True), 1e-5))
-    theta, cost, status = minimise(law, t[row], y[row], weight[row], np.concatenate(starts))
-    cost = np.where(np.isfinite(cost), cost, np.inf)
+    theta, cost, status = minimise(law, t[row], y[row], weight[row], np.concatenate(places))
     first = np.concatenate([[0], np.cumsum(count)[:-1]])
     best = np.array([f + cost[f : f + c].argmin() for f, c in zip(first, count, strict=True)])
     theta, cost, status = theta[best], cost[best], status[best]

@@ -34,6 +34,8 @@ import numpy as np
 from scipy import special
 
 from unmirage.errors import OptionError
+from unmirage.forecasting.types import ROUTES
+from unmirage.forecasting.usable import check, check_facts
 from unmirage.registry import Registry
 from unmirage.types import Floats
 
@@ -52,23 +54,41 @@ class Law:
     start: _Starts  # t (M,), error (M,) -> places to start from
     reference: str = ""
 
+    #: parameters that are above 0 by their nature: fitted, and their bounds opened, in logarithms
+    positive: tuple[str, ...] = ()
+    #: the kinds of scores that it can hold for: "share", "chance" (a share with a chance level),
+    #: "positive" (a loss)
+    forms: tuple[str, ...] = ("share", "chance", "positive")
+
     def __post_init__(self) -> None:
-        if len(self.parameters) != len(self.bounds):
-            raise OptionError(
-                f"the law {self.name!r} has {len(self.parameters)} parameters and "
-                f"{len(self.bounds)} bounds",
-                mend="one pair (lowest, highest) for each parameter",
-            )
-        if not all(low < high for low, high in self.bounds):
-            raise OptionError(f"bounds of {self.name!r} are no intervals", mend="(lowest, highest)")
+        check_facts(self)
 
 
 LAWS: Registry[Law] = Registry("law", group="unmirage.laws", error=OptionError)
 
 
 def add_law(law: Law) -> None:
-    """Make a law known under its name, for this process."""
-    LAWS.add(law.name, law)
+    """Make a law known under its name, for this process.
+
+    Raises
+    ------
+    OptionError
+        the name is taken, or the law raises, returns another shape or numbers that are not finite
+        on a short trial series; the text names the law and the mend.
+    """
+    name = usable(law).name
+    if name in (*ROUTES, *LAWS):
+        raise OptionError(f"{name!r} is the name of a route or law", mend="another name")
+    LAWS.add(name, law)
+
+
+def usable(law: object) -> Law:
+    """The law itself, tried on a short series; raises as :func:`add_law` does."""
+    if not isinstance(law, Law):
+        mend = "Law(name, parameters, bounds, formula, start)"
+        raise OptionError(f"{type(law).__name__} is no law", mend=mend)
+    check(law)
+    return law
 
 
 def _parts(theta: Floats) -> tuple[Floats, ...]:
@@ -103,16 +123,29 @@ def _broken(theta: Floats, t: Floats) -> Floats:
 
 
 def _m4(theta: Floats, t: Floats) -> Floats:
-    e0, rest, alpha, beta, c = _parts(theta)
-    # (y - e) / (e0 - y)^alpha = beta 10^(-c t), e = rest e0: rising in y, solved by halving
-    goal = np.log(beta) - _LN10 * c * t
-    low, high = np.zeros_like(goal), np.ones_like(goal)
-    span = e0 * (1 - rest)
-    for _ in range(40):
-        q = (low + high) / 2
-        value = np.log(q) + np.log(span) - alpha * (np.log1p(-q) + np.log(span))
-        low, high = np.where(value < goal, q, low), np.where(value < goal, high, q)
-    return e0 * rest + span * (low + high) / 2
+    e, span, alpha, beta, c = _parts(theta)
+    # y = e + span q: log q - alpha log(1 - q) = log beta - c t log 10 - (1 - alpha) log span
+    goal = np.log(beta) - _LN10 * c * t - (1 - alpha) * np.log(span)
+    return np.asarray(e + span * special.expit(_solve(alpha, goal)))
+
+
+def _solve(alpha: Floats, goal: Floats) -> Floats:
+    """u with log q - alpha log(1 - q) = goal, q = 1 / (1 + exp(-u)).
+
+    Newton's steps: the left side rises, bent one way only, so that from where its two asymptotes
+    (u and alpha u) are, all steps after the first go one way.
+    """
+    alpha = np.broadcast_to(alpha, goal.shape)
+    u = np.clip(np.where(goal < 0, goal, goal / alpha), -80.0, 80.0)
+    for _ in range(60):
+        low = np.exp(-np.abs(u))
+        value = np.minimum(u, 0) + alpha * np.maximum(u, 0) + (alpha - 1) * np.log1p(low) - goal
+        down = np.where(u > 0, low, 1.0) / (1 + low)  # 1 - q
+        step = value / (down + alpha * (1 - down))
+        u = np.clip(u - step, -80.0, 80.0)
+        if np.abs(step).max(initial=0.0) < 1e-9:
+            break
+    return np.asarray(u)
 
 
 def _log_pass(theta: Floats, t: Floats) -> Floats:
@@ -164,7 +197,12 @@ def _start_broken(t: Floats, e: Floats) -> list[tuple[float, ...]]:
 def _start_m4(t: Floats, e: Floats) -> list[tuple[float, ...]]:
     _, first, _ = _spread(t, e)
     top = float(np.clip(1.1 * max(first, e.max()), 0.1, 3.0))
-    return [(top, rest, 1.0, b, c) for rest in (0.05, 0.5) for b in (1.0, 10.0) for c in (0.2, 0.8)]
+    return [
+        (rest * top, (1 - rest) * top, 1.0, b, c)
+        for rest in (0.05, 0.5)
+        for b in (1.0, 10.0)
+        for c in (0.2, 0.8)
+    ]
 
 
 for _law in (
@@ -175,26 +213,28 @@ for _law in (
     Law(
         "saturating", ("top", "a", "b"), ((0.01, 1), (1e-6, 5), (0, 4)), _saturating,
         _start_saturating,
-        "1 - error = top (1 - exp(-a 10^(b t))): a power law of the score that saturates",
+        "1 - error = top (1 - exp(-a 10^(b t))): a power law of the score that saturates", ("a",),
     ),
     Law(
         "logistic", ("low", "rise", "m", "w"), ((-0.3, 1), (0, 1.3), (-5, 8), (0.03, 5)), _logistic,
-        _start_logistic, "logistic in log scale between a floor and a ceiling",
+        _start_logistic, "logistic in log scale between a floor and a ceiling", ("w",),
     ),
     Law(
         "broken", ("e", "a", "b", "c", "d", "f"),
         ((0, 2), (0, 5), (-0.5, 4), (-4, 4), (-1, 8), (0.05, 2)), _broken, _start_broken,
-        "one break: Caballero et al. 2022, arXiv 2210.14891, Eq. 1",
+        "one break: Caballero et al. 2022, arXiv 2210.14891, Eq. 1", ("f",),
     ),
     Law(
-        "m4", ("e0", "rest", "alpha", "beta", "c"),
-        ((0.05, 5), (1e-4, 0.99), (0, 5), (1e-4, 1e4), (0, 4)), _m4, _start_m4,
-        "Alabdulmohsin et al. 2022, arXiv 2209.06640, Eq. 1 (M4)",
+        "m4", ("e", "span", "alpha", "beta", "c"),
+        ((0, 2), (0.01, 5), (0.01, 5), (1e-4, 1e4), (0, 4)), _m4, _start_m4,
+        "(y - e) / (e + span - y)^alpha = beta 10^(-c t): Alabdulmohsin et al. 2022, "
+        "arXiv 2209.06640, Eq. 1 (M4)", ("span", "alpha", "beta"),
     ),
     Law(
         "log_pass_rate", ("a", "k"), ((1e-6, 60), (0, 4)), _log_pass,
         lambda t, e: [(a, k) for a in (0.3, 2.0, 8.0) for k in (0.1, 0.4, 1.0)],
-        "-log pass rate = a C^-k: OpenAI 2023, arXiv 2303.08774, Sec. 3.2",
+        "-log pass rate = a C^-k: OpenAI 2023, arXiv 2303.08774, Sec. 3.2", ("a",),
+        ("share", "chance"),
     ),
     Law(
         "logit_line", ("a", "b"), ((-15, 15), (-8, 8)), _logit_line,
@@ -202,4 +242,4 @@ for _law in (
         "the logit of the score is a straight line in log scale",
     ),
 ):  # fmt: skip
-    add_law(_law)
+    LAWS.add(_law.name, _law)

@@ -61,6 +61,7 @@ class PassAtK:
     high: Floats
     alpha: float  # of the beta distribution of the items' pass rates
     beta: float
+    draws: Floats  # (R, K) sorted; of items resampled
 
 
 def extrapolate_pass_at_k(
@@ -93,7 +94,15 @@ def extrapolate_pass_at_k(
     made = _pass(np.exp(rows), k)
     low, high = np.quantile(made, [0.025, 0.975], axis=0)
     alpha, beta = np.exp(best)
-    return PassAtK(k, _pass(np.exp(best)[None], k)[0], low, high, float(alpha), float(beta))
+    return PassAtK(
+        k,
+        _pass(np.exp(best)[None], k)[0],
+        low,
+        high,
+        float(alpha),
+        float(beta),
+        np.sort(made, axis=0),
+    )
 
 
 def _beta(pairs: Floats, weight: Floats, start: Floats) -> Floats:

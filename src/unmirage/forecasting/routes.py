@@ -17,11 +17,10 @@ from unmirage.forecasting import companions, single
 from unmirage.forecasting.combine import combined
 from unmirage.forecasting.engine import predict
 from unmirage.forecasting.laws import LAWS
-from unmirage.forecasting.types import Prediction
+from unmirage.forecasting.plausible import widen
+from unmirage.forecasting.types import ROUTES, Prediction
 from unmirage.types import Curve, Floats, Refusal
 
-ROUTES = ("process", "combined", "metric", "two_step")
-_Tell = Callable[[int, int], None] | None
 _MENDS = {
     "metric": "a smooth metric of the same outputs (log-probabilities), or --route process",
     "two_step": "a loss or log-probability of the same outputs, or --route process",
@@ -32,45 +31,53 @@ def run(
     route: str,
     curves: Sequence[Curve],
     asked: Sequence[int],
-    at: Floats,
+    at: Sequence[Floats],
     *,
     seed: int,
     draws: int,
-    progress: _Tell = None,
+    tell: Callable[[float], None] | None = None,
 ) -> dict[int, Prediction]:
-    """Place of the curve -> its prediction at ``at`` (T,), log10 scale; what cannot be is left out.
+    """Place of the curve -> its prediction at its targets (T,), log10; what cannot be is left out.
+
+    Where a target is not known, ``widest`` holds every law that is still plausible. ``tell`` hears
+    of curves as they are done, ``len(curves)`` in all.
 
     Raises
     ------
     OptionError
-        no route and no law has that name.
+        no route and no law has that name, or a law that raises.
     """
-    done = 0
+    say = tell or (lambda more: None)
+    made = _run(route, curves, asked, at, seed, draws, say)
+    return widen(made, curves, at, seed=seed, process=route == "process")
 
-    def tell(more: int) -> None:
-        nonlocal done
-        done += more
-        if progress:
-            progress(done, len(curves))
 
-    every = [at] * len(curves)
+def _run(
+    route: str, curves: Sequence[Curve], asked: Sequence[int], at: Sequence[Floats], seed: int,
+    draws: int, tell: Callable[[float], None],
+) -> dict[int, Prediction]:  # fmt: skip
     if route == "process":
-        made = predict(curves, every, seed=seed, draws=draws, progress=tell)
+        made = predict(curves, at, seed=seed, draws=draws, progress=tell)
         return {i: made[i] for i in asked}
     if route == "combined":
-        return combined(curves, asked, every, seed=seed, draws=draws)
+        return combined(curves, asked, at, seed=seed, draws=draws, tell=tell)
     if route in ("metric", "two_step"):
-        return companions.run(route, curves, asked, every, seed=seed, draws=draws)
-    if route not in LAWS:
+        found = companions.run(route, curves, asked, at, seed=seed, draws=draws)
+    elif route in LAWS:
+        mine, targets = [curves[i] for i in asked], [at[i] for i in asked]
+        fitted = single.predict(LAWS[route], mine, targets, seed=seed, draws=draws)
+        found = {i: f for i, f in zip(asked, fitted, strict=True) if f is not None}
+    else:
         known = ", ".join((*ROUTES, *LAWS))
         raise OptionError(f"no route or law is named {route!r}", mend=f"one of {known}")
-    fitted = single.predict(LAWS[route], [curves[i] for i in asked], at, seed=seed, draws=draws)
-    return {i: f for i, f in zip(asked, fitted, strict=True) if f is not None}
+    tell(len(curves))
+    return found
 
 
 def refusal(curve: Curve, route: str) -> Refusal:
     """Why a curve has no forecast by this route."""
-    reason = f"the route {route!r} does not lead to it"
     if route in LAWS:
-        reason = f"the law {route!r} needs a bounded metric or a loss, and more rungs"
+        no_fit = (f"the law {route!r} has no finite fit to it", "another law, or --route process")
+        return Refusal(curve.key, "no_route", *(single.why_not(LAWS[route], curve) or no_fit))
+    reason = f"the route {route!r} does not lead to it"
     return Refusal(curve.key, "no_route", reason, _MENDS.get(route, "--route process"))

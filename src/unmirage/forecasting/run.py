@@ -9,15 +9,28 @@ from importlib.metadata import version
 import numpy as np
 
 from unmirage.curves.build import build
-from unmirage.curves.options import options_of, wanted
+from unmirage.curves.options import Built, options_of, wanted
 from unmirage.curves.progress import Steps, Tell
 from unmirage.errors import InputError, OptionError
+from unmirage.forecasting import draws as make
 from unmirage.forecasting import routes
 from unmirage.forecasting.backtest import LEAST, hold_out
-from unmirage.forecasting.engine import cut, predict
-from unmirage.forecasting.types import LEVELS, Backtest, Fan, Forecast, Forecasts, Prediction
-from unmirage.types import SCALES, Curve, Floats, Records, Refusal
+from unmirage.forecasting.engine import cut
+from unmirage.forecasting.in_k import forecast_in_k
+from unmirage.forecasting.series import batch
+from unmirage.forecasting.types import (
+    FARTHEST,
+    LEVELS,
+    Backtest,
+    Fan,
+    Forecast,
+    Forecasts,
+    Prediction,
+)
+from unmirage.types import ASKED_SCALES, SCALES, Curve, Floats, Records, Refusal
 
+#: the target of pass@k
+IN_K = "k"
 #: places of a fan between the first rung and the target
 FAN = 40
 
@@ -51,11 +64,11 @@ def forecast(
         from :func:`unmirage.read`.
     to
         the target, ``{"params": 7e10}``; the name is the scale axis, several values are several
-        forecasts.
+        forecasts. ``{"k": 1000}`` asks for pass@k beyond the answers sampled, model by model.
     route
         "process" (a Gaussian process averaged over links, slopes and noise), "metric" (the smooth
-        companion pushed through the metric), "combined" (laws weighted by held-out skill) or the
-        name of a law.
+        companion pushed through the metric), "two_step" (a loss, then the metric), "combined"
+        (laws weighted by held-out skill) or the name of a law.
     fan
         also keep the bands between the first rung and the target, to be drawn.
     family, task, metric, where, by, ignore, checkpoint
@@ -86,21 +99,31 @@ def forecast(
     """
     scale, targets = _target(to)
     options = options_of(
-        family=family, task=task, metric=metric, scale=scale, where=where, by=by, ignore=ignore,
-        checkpoint=checkpoint, higher_is_better=higher_is_better, lower_is_better=lower_is_better,
-        items=items, chance=chance,
+        family=family, task=task, metric=metric, scale=None if scale == IN_K else scale,
+        where=where, by=by, ignore=ignore, checkpoint=checkpoint, items=items, chance=chance,
+        higher_is_better=higher_is_better, lower_is_better=lower_is_better,
     )  # fmt: skip
     _check(records, seed, draws)
+    asked_for = {
+        "version": version("unmirage"), "to": {scale: targets}, "route": route, "seed": seed,
+        "draws": draws,
+    }  # fmt: skip
+    if scale == IN_K:
+        every, lost = forecast_in_k(records, options, targets, seed=seed, draws=draws)
+        settings = {**asked_for, **options.told(Built((), (), (), ()), records)}
+        return Forecasts(tuple(every), tuple(lost), records.notes, settings)
     built = build(records, options)
     curves, refused = _enough(built.curves)
     asked = [i for i, c in enumerate(curves) if wanted(c.key.metric, options)]
     if not asked:
         raise InputError(
-            f"no curve has the {LEAST} rungs that a forecast needs", mend="more models, or --scale"
+            f"no curve has the {LEAST} rungs that a forecast needs",
+            mend="more models, or a target on another scale: --to tokens=1e12",
         )
     at = np.log10(np.asarray(targets, float))
-    made = routes.run(route, curves, asked, at, seed=seed, draws=draws, progress=progress)
-    fans = _fans(curves, asked, at, seed) if fan and route == "process" else {}
+    steps = Steps(len(curves) * (2 if fan else 1), progress)
+    made = routes.run(route, curves, asked, [at] * len(curves), seed=seed, draws=draws, tell=steps)
+    fans = _fans(route, curves, asked, at, seed, steps) if fan else {}
     found = [
         _forecast(curves[i], made[i], t, float(x), route, fans.get((i, t)))
         for i in asked
@@ -110,10 +133,7 @@ def forecast(
     left = [routes.refusal(curves[i], route) for i in asked if i not in made]
     if not found:
         raise InputError(f"{left[0].key.label()}: {left[0].reason}", mend=left[0].mend)
-    settings = {
-        "version": version("unmirage"), "to": {scale: targets}, "route": route, "seed": seed,
-        "draws": draws, **options.told(built, records),
-    }  # fmt: skip
+    settings = {**asked_for, **options.told(built, records)}
     notes = (*records.notes, *built.notes)
     return Forecasts(tuple(found), (*built.refused, *refused, *left), notes, settings)
 
@@ -198,11 +218,14 @@ def _target(to: Mapping[str, float | Sequence[float]]) -> tuple[str, list[float]
     if not isinstance(to, Mapping) or len(to) != 1:
         raise OptionError(f"a target of {to!r}", mend=f"one scale and its value: {mend}")
     ((name, value),) = to.items()
-    if name not in (*SCALES, "shots"):
-        raise OptionError(f"no scale is named {name!r}", mend=f"{', '.join(SCALES)}: {mend}")
+    if name not in (*SCALES, *ASKED_SCALES, IN_K):
+        known = ", ".join((*SCALES, *ASKED_SCALES, IN_K))
+        raise OptionError(f"no scale is named {name!r}", mend=f"{known}: {mend}")
     values = [float(v) for v in np.atleast_1d(np.asarray(value, float))]
     if not values or not all(np.isfinite(v) and v > 0 for v in values):
         raise OptionError(f"a target of {value!r}", mend=f"numbers above 0: {mend}")
+    if name == IN_K and min(values) < 1:
+        raise OptionError(f"k of {min(values):g}", mend="answers an item, from 1 on: --to k=100")
     return name, values
 
 
@@ -226,6 +249,8 @@ def _enough(curves: Sequence[Curve], least: int = LEAST) -> tuple[list[Curve], l
 def _forecast(
     curve: Curve, found: Prediction, t: int, x: float, route: str, fan: Fan | None
 ) -> Forecast:
+    widest = found.widest[t : t + 1]
+    measured = make.band_as_measured(widest, batch([curve]))
     return Forecast(
         curve.key,
         curve,
@@ -235,31 +260,39 @@ def _forecast(
         route,
         np.sort(found.measured[t]),
         np.sort(found.expected[t]),
-        (float(found.widest[t, 0]), float(found.widest[t, 1])),
+        (float(measured[0, 0]), float(measured[0, 1])),
+        (float(widest[0, 0]), float(widest[0, 1])),
         found.weights,
         found.why[t],
         fan,
+        status=found.status,
     )
 
 
 def _fans(
-    curves: Sequence[Curve], asked: Sequence[int], at: Floats, seed: int
-) -> dict[tuple[int, int], Fan]:
+    route: str, curves: Sequence[Curve], asked: Sequence[int], at: Floats, seed: int,
+    steps: Steps,
+) -> dict[tuple[int, int], Fan]:  # fmt: skip
     """The bands up to the farthest target, for each curve asked for."""
     grids = [np.linspace(c.x[0], max(float(at.max()), c.x[-1]), FAN) for c in curves]
-    made = predict(curves, grids, seed=seed, draws=400)
+    made = routes.run(route, curves, asked, grids, seed=seed, draws=400, tell=steps)
     far = int(at.argmax())
-    return {(i, far): _bands(grids[i], made[i]) for i in asked}
+    return {(i, far): _bands(curves[i], grids[i], made[i]) for i in asked if i in made}
 
 
 def _held_fan(curve: Curve, held: int, seed: int) -> Fan:
-    grid = np.linspace(curve.x[0], curve.x[-1], FAN)
-    return _bands(grid, predict([cut(curve, -held)], [grid], seed=seed, draws=400)[0])
+    grid, train = np.linspace(curve.x[0], curve.x[-1], FAN), cut(curve, -held)
+    every = routes.run("process", [train], [0], [grid], seed=seed, draws=400)
+    return _bands(train, grid, every[0])
 
 
-def _bands(grid: Floats, made: Prediction) -> Fan:
+def _bands(curve: Curve, grid: Floats, made: Prediction) -> Fan:
+    """Beyond where it is known there is no median, and one band: the widest plausible one."""
+    known = grid - curve.x[-1] <= FARTHEST * np.ptp(curve.x)
+    widest = make.band_as_measured(made.widest, batch([curve]))
     bands = {}
     for level in (LEVELS[0], LEVELS[1], LEVELS[3]):
-        low, high = np.quantile(made.measured, [(1 - level) / 2, (1 + level) / 2], axis=1)
-        bands[level] = (low, high)
-    return Fan(10.0**grid, np.median(made.measured, axis=1), bands)
+        ends = np.quantile(made.measured, [(1 - level) / 2, (1 + level) / 2], axis=1)
+        beyond = widest.T if level == LEVELS[3] else np.full((2, len(grid)), np.nan)
+        bands[level] = (np.where(known, ends[0], beyond[0]), np.where(known, ends[1], beyond[1]))
+    return Fan(10.0**grid, np.where(known, np.median(made.measured, axis=1), np.nan), bands)

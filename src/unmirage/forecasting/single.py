@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+from scipy import stats
 
 from unmirage.curves.uncertainty import stream
+from unmirage.forecasting.draws import observe, target
 from unmirage.forecasting.fitting import DEGENERATE, UNFINISHED, fit
-from unmirage.forecasting.laws import Law
-from unmirage.forecasting.series import BOUNDED, form
+from unmirage.forecasting.laws import Law, usable
+from unmirage.forecasting.series import BOUNDED, batch, form
 from unmirage.forecasting.types import Prediction
 from unmirage.types import Curve, Floats
+
+#: what makes a forecast by a law wide
+SOURCES = ("the law", "noise between rungs", "sampling of items")
 
 
 def to_error(curve: Curve) -> tuple[Floats, Floats, float, float]:
@@ -37,37 +43,87 @@ def predict(
 ) -> list[Prediction | None]:
     """One prediction a curve at ``at``: (T,) for all, or one for each; None where it cannot be.
 
-    A curve needs a bounded metric or a loss, and one rung more than the law has parameters.
-    """  # fmt: skip
+    A curve needs scores that the law can hold for, and one rung more than the law has parameters.
+
+    Raises
+    ------
+    OptionError
+        the law raises or returns another shape; the text names it and the mend.
+    """
+    usable(law)
     each = list(at) if isinstance(at, (list, tuple)) else [np.asarray(at)] * len(curves)
     made: list[Prediction | None] = [None] * len(curves)
     groups: dict[int, list[int]] = defaultdict(list)
     for i, c in enumerate(curves):
-        if form(c) != "free" and len(c.scale) > len(law.parameters):
+        if why_not(law, c) is None:
             groups[len(c.scale)].append(i)
     for places in groups.values():
-        units = [to_error(curves[i]) for i in places]
-        t = np.stack([curves[i].x - curves[i].x[0] for i in places])
-        y, v = np.stack([u[0] for u in units]), np.stack([u[1] for u in units])
-        rng = stream(seed, "law", law.name, *(curves[i].key.label() for i in places[:1]))
-        found = fit(law, t, y, v, draws=draws, rng=rng)
-        noise = rng.standard_normal((2, len(places), 1, draws))
-        for k, i in enumerate(places):
-            ahead = np.asarray(each[i]) - curves[i].x[0]
-            theta = found.draws[k]
-            use = ~np.isin(found.draw_status[k], (DEGENERATE, UNFINISHED))
-            # degenerate draws are no forecasts; their places go to the others
-            rows = np.resize(np.flatnonzero(use), draws) if use.any() else np.arange(draws)
-            e = law.formula(theta[rows], ahead).T + found.tau[k] * noise[0, k]
-            made[i] = _prediction(curves[i], units[k][2], units[k][3], e, v[k][-1], noise[1, k])
+        mine = [curves[i] for i in places]
+        found = _together(law, mine, [each[i] for i in places], seed, draws)
+        for i, one in zip(places, found, strict=True):
+            made[i] = one
     return made
 
 
-def _prediction(
-    curve: Curve, a: float, b: float, error: Floats, variance: float, noise: Floats
-) -> Prediction:
+def why_not(law: Law, curve: Curve) -> tuple[str, str] | None:
+    """Why a law cannot be fitted to a curve, and the mend; None where it can."""
+    kind, need = form(curve), len(law.parameters) + 1
+    if kind == "free":
+        return f"the law {law.name!r} needs a metric with a best score, or a loss", "another route"
+    if kind not in law.forms:
+        held = "shares of right items" if "share" in law.forms else "losses"
+        return f"the law {law.name!r} holds for {held} only", "another law, or --route process"
+    if len(curve.scale) < need:
+        few = f"the law {law.name!r} has {need - 1} parameters and needs {need} rungs"
+        return few, f"more models than {len(curve.scale)}, or --route process"
+    return None
+
+
+def _together(
+    law: Law, curves: Sequence[Curve], at: Sequence[Floats], seed: int, draws: int
+) -> list[Prediction | None]:
+    """The predictions of curves with one number of rungs."""
+    units = [to_error(c) for c in curves]
+    t = np.stack([c.x - c.x[0] for c in curves])
+    y, v = np.stack([u[0] for u in units]), np.stack([u[1] for u in units])
+    rng = stream(seed, "law", law.name, curves[0].key.label())
+    found = fit(law, t, y, v, draws=draws, rng=rng)
+    noise = rng.standard_normal((2, len(curves), draws))
+    rest2 = ((y - law.formula(found.theta, t)) ** 2).mean(axis=1)
+    fits = y.shape[1] * np.log(rest2 + v.mean(axis=1) + 1e-9) + 2 * len(law.parameters)
+    made: list[Prediction | None] = []
+    for k, c in enumerate(curves):
+        use = ~np.isin(found.draw_status[k], (DEGENERATE, UNFINISHED))
+        # degenerate draws are no forecasts; their places go to the others
+        rows = np.resize(np.flatnonzero(use), draws) if use.any() else np.arange(draws)
+        with np.errstate(all="ignore"):
+            error = law.formula(found.draws[k][rows], np.asarray(at[k]) - c.x[0]).T
+        if np.isfinite(error).all():
+            a, b = units[k][2:]
+            scores = [a + b * error, a + b * (error + found.tau[k] * noise[0, k])]
+            one = _prediction(c, scores, noise[1, k])
+            made.append(replace(one, status={law.name: str(found.status[k])}, aic=float(fits[k])))
+        else:
+            made.append(None)
+    return made
+
+
+def _prediction(curve: Curve, scores: Sequence[Floats], noise: Floats) -> Prediction:
+    """From draws (T, R) of the law alone, and of the law with noise between rungs."""
     low, high = curve.facts.low, curve.facts.high
-    expected = np.clip(a + b * error, low, high)
-    measured = np.clip(a + b * (error + np.sqrt(variance) * noise), low, high)
-    tails = np.quantile(measured, [0.025, 0.975], axis=1).T
-    return Prediction(measured, expected, {}, tuple({} for _ in error), tails)
+    alone, expected = (np.clip(s, low, high) for s in scores)
+    like = target(batch([curve]), len(alone))
+    uniform = stats.norm.cdf(noise).clip(1e-9, 1 - 1e-9)
+    measured = observe(expected[None], np.ones((1, len(noise))), like, uniform)[0]
+    tails = np.quantile(expected, [0.025, 0.975], axis=1).T
+    why = _shares(alone, expected, measured)
+    return Prediction(measured, expected, {}, why, tails)
+
+
+def _shares(alone: Floats, expected: Floats, measured: Floats) -> tuple[dict[str, float], ...]:
+    """Shares of the variance, for each target."""
+    law, rungs = alone.var(axis=1), np.maximum(expected.var(axis=1) - alone.var(axis=1), 0.0)
+    items = np.maximum(measured.var(axis=1) - expected.var(axis=1), 0.0)
+    parts = np.stack([law, rungs, items])
+    shares = parts / np.maximum(parts.sum(axis=0), 1e-300)
+    return tuple(dict(zip(SOURCES, map(float, column), strict=True)) for column in shares.T)

@@ -10,6 +10,8 @@ import polars as pl
 
 from unmirage.types import Curve, Floats, Key, Note, Refusal
 
+#: ways from scale to score beside the laws (:mod:`unmirage.forecasting.routes`)
+ROUTES = ("process", "combined", "metric", "two_step")
 #: central predictive intervals that are told
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 #: a target farther beyond the largest rung than this many times the range of the rungs is not known
@@ -24,7 +26,10 @@ class Prediction:
     expected: Floats  # (T, R) the same without the sampling error of the target
     weights: Mapping[str, float]  # what they are made of: link -> share
     why: tuple[Mapping[str, float], ...]  # for each target: source of width -> share of variance
-    widest: Floats  # (T, 2) hull of the 95 % intervals of every plausible part
+    widest: Floats  # (T, 2) hull of the 95 % intervals of every plausible part, of ``expected``
+    #: law -> how its fit ended, one of :data:`unmirage.forecasting.fitting.STATUS`
+    status: Mapping[str, str] = field(default_factory=dict)
+    aic: float = np.nan  # of a law, of the scores in its working unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +44,14 @@ class Forecast:
     route: str  # "process", a law, or a route such as "metric"
     draws: Floats  # (R,) sorted; of the measured score
     expected: Floats  # (R,) sorted; without the sampling error of the target
-    widest: tuple[float, float]  # widest plausible 95 % band
+    widest: tuple[float, float]  # widest plausible 95 % band of the measured score
+    widest_expected: tuple[float, float]  # the same without the sampling error of the target
     weights: Mapping[str, float] = field(default_factory=dict)
     why: Mapping[str, float] = field(default_factory=dict)  # share of the variance
     fan: Fan | None = None
     notes: tuple[Note, ...] = ()
+    #: law -> how its fit ended: converged, at_bound, degenerate or unfinished; none for the process
+    status: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def known(self) -> bool:
@@ -60,7 +68,8 @@ class Forecast:
         A target that is not known gets the widest plausible band at 0.95, and NaN below.
         """
         if not self.known:
-            return self.widest if level >= 0.95 else (float("nan"), float("nan"))
+            wide = self.widest if sampling else self.widest_expected
+            return wide if level >= 0.95 else (float("nan"), float("nan"))
         made = self.draws if sampling else self.expected
         low, high = np.quantile(made, [(1 - level) / 2, (1 + level) / 2])
         return float(low), float(high)
@@ -72,7 +81,7 @@ class Fan:
 
     scale: Floats
     median: Floats
-    bands: Mapping[float, tuple[Floats, Floats]]  # level -> low, high
+    bands: Mapping[float, tuple[Floats, Floats]]  # level -> low, high; NaN where it is not known
 
 
 @dataclass(frozen=True, eq=False)

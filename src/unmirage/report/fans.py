@@ -79,6 +79,8 @@ def _place(f: Forecast) -> str:
 
 def _said(f: Forecast, whole: Curve | None) -> str:
     far = f"{f.distance:.2g} decades beyond the rungs ({f.reach:.2g} wide)"
+    if f.distance <= 0:
+        far = f"inside the range of the rungs ({f.reach:.2g} decades)"
     if whole is not None:
         return f"hollow: held out; {far}"
     if not f.known:
@@ -107,6 +109,7 @@ def _bands(alt: Any, f: Forecast, up: axes.Range, x: Any, y: Any) -> list[Any]:
         rows = [
             {"scale": float(s), "low": float(max(a, up[0])), "high": float(min(b, up[1]))}
             for s, a, b in zip(f.fan.scale, low, high, strict=True)
+            if np.isfinite(a)
         ]
         mark = alt.Chart(alt.Data(values=rows)).mark_area(color=_FAN, opacity=0.16, clip=True)
         layers.append(mark.encode(x=x, y=alt.Y("low:Q"), y2="high:Q"))
@@ -114,6 +117,7 @@ def _bands(alt: Any, f: Forecast, up: axes.Range, x: Any, y: Any) -> list[Any]:
     middle = [
         {"scale": float(s), "score": float(m)}
         for s, m in zip(f.fan.scale, f.fan.median, strict=True)
+        if np.isfinite(m)
     ]
     line = alt.Chart(alt.Data(values=middle)).mark_line(color=_FAN, strokeWidth=2, clip=True)
     return [*layers, line.encode(x=x, y=y)]

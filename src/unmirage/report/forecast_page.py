@@ -39,7 +39,7 @@ def section(made: Forecasts) -> Markup:
         {
             "label": text.visible(f.key.label(), 120),
             "at": text.scale(f.at, f.curve.scale_name),
-            "distance": f"{f.distance:+.2f}",
+            "distance": f"{f.distance:+.2f}" if f.distance > 0 else "inside",
             "last": text.number(float(f.curve.score[-1])),
             "median": text.number(f.median) if f.known else "not known",
             "bands": [text.interval(list(f.interval(v))) if f.known else "" for v in (0.5, 0.8)],

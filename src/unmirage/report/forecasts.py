@@ -52,12 +52,14 @@ def _forecast(f: Forecast) -> View:
         "reach_decades": plain(f.reach),
         "known": f.known,
         "route": f.route,
+        "status": plain(dict(f.status)),
         "median": plain(f.median) if f.known else None,
         "intervals": {f"{level:g}": plain(list(f.interval(level))) for level in LEVELS},
         "intervals_without_sampling": {
             f"{level:g}": plain(list(f.interval(level, sampling=False))) for level in LEVELS
         },
         "widest": plain(list(f.widest)),
+        "widest_without_sampling": plain(list(f.widest_expected)),
         "why_wide": plain(dict(f.why)),
         "links": plain(dict(f.weights)),
         "in_words": why(f),
@@ -94,6 +96,7 @@ def to_frame(made: Forecasts) -> pl.DataFrame:
             "distance_decades": f.distance,
             "known": f.known,
             "route": f.route,
+            "status": ", ".join(f"{k}: {v}" for k, v in f.status.items()),
             "last_score": float(f.curve.score[-1]),
             "median": f.median if f.known else None,
         }
@@ -112,13 +115,28 @@ def why(f: Forecast) -> str:
     if not f.known:
         return (
             f"not known: {f.distance:.2g} decades beyond the largest of rungs that span "
-            f"{f.reach:.2g}; the band holds every plausible part"
+            f"{f.reach:.2g}; the band holds every law that is still plausible{fits(f)}"
         )
-    if not f.why:
-        return f"a single law ({f.route}), its own errors"
     parts = sorted(f.why.items(), key=lambda p: -p[1])
     said = [f"{name} {share:.0%}" for name, share in parts if share >= 0.05]
-    return ", ".join(said) or "nearly certain"
+    return (", ".join(said) or "nearly certain") + fits(f)
+
+
+def fits(f: Forecast) -> str:
+    """Which fits did not converge, to be added to a sentence; nothing where all did."""
+    words = {"at_bound": "at a bound", "degenerate": "not determined", "unfinished": "unfinished"}
+    said = [f"{law} {words[s]}" for law, s in f.status.items() if s in words]
+    return f"; fits: {', '.join(said)}" if said else ""
+
+
+def beyond(f: Forecast) -> str:
+    """How far the target lies, in words.
+
+    >>> from types import SimpleNamespace as Some
+    >>> beyond(Some(distance=1.25)), beyond(Some(distance=-0.5))
+    ('+1.2 decades', 'inside the range of the rungs')
+    """
+    return "inside the range of the rungs" if f.distance <= 0 else f"{f.distance:+.2g} decades"
 
 
 # ---------------------------------------------------------------- text
@@ -132,7 +150,8 @@ def to_text(made: Forecasts, every: bool = False, most: int = 40) -> Iterable[An
     first = shown[0]
     scale = first.curve.scale_name
     sampled = "with the sampling error of as many items as the rungs have"
-    yield f"{len(made.forecasts):,} forecasts; predictive intervals of the score, {sampled}"
+    many = f"{len(made.forecasts):,} forecast{'s' if len(made.forecasts) > 1 else ''}"
+    yield f"{many}; predictive intervals of the score, {sampled}"
     before = None
     for f in shown:
         place = f"{f.key.family} / {f.key.task}"
@@ -145,7 +164,8 @@ def to_text(made: Forecasts, every: bool = False, most: int = 40) -> Iterable[An
         more = len(made.forecasts) - len(shown)
         yield f"{more:,} more: --all shows every one, --out FILE.csv writes all"
     if made.refused:
-        yield f"{len(made.refused):,} curves could not be forecast: {_reasons(made)}"
+        curves = f"{len(made.refused):,} curve{'s' if len(made.refused) > 1 else ''}"
+        yield f"{curves} could not be forecast: {_reasons(made)}"
     yield (
         f"decades: beyond the largest rung; farther than {FARTHEST:g} times the range of the rungs "
         "the answer is: not known"
@@ -156,7 +176,7 @@ def _lines(f: Forecast, scale: str) -> list[str]:
     """One forecast in two or three lines."""
     held = ", ".join(f"{k}={v}" for k, v in f.key.settings)
     name = f"{text.visible(f.key.metric, 40)}{f' [{text.visible(held, 60)}]' if held else ''}"
-    at = f"at {text.scale(f.at, scale)} ({f.distance:+.2g} decades), now {text.number(_last(f))}"
+    at = f"at {text.scale(f.at, scale)} ({beyond(f)}), now {text.number(_last(f))}"
     wide = text.interval(list(f.interval(0.95)))
     if not f.known:
         return [f"  {name} {at}", f"    not known; 95 %: {wide}", f"    why: {why(f)}"]
@@ -218,7 +238,7 @@ def backtest_table(made: Backtest, by: str = "task", most: int = 30) -> list[lis
     for name, rows in groups(made, by, most):
         inside, crps = coverage(rows), skill(rows)
         best = min(crps[o] for o in others)
-        gain = 1 - crps["forecast"] / best if best > 0 else 0.0
+        gain = f"{1 - crps['forecast'] / best:+.0%}" if best > 0 else "–"
         lines.append(
             [
                 text.visible(name, 60),
@@ -226,7 +246,7 @@ def backtest_table(made: Backtest, by: str = "task", most: int = 30) -> list[lis
                 *(f"{v:.0f} %" for v in inside.values()),
                 text.number(crps["forecast"]),
                 *(text.number(crps[o]) for o in others),
-                f"{gain:+.0%}",
+                gain,
             ]
         )
     return lines

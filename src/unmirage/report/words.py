@@ -83,6 +83,7 @@ SCALES: Final[dict[str, str]] = {
     "tokens": "training tokens",
     "step": "training step",
     "shots": "examples in the prompt",
+    "k": "answers to an item (k)",
 }
 
 
