@@ -53,7 +53,7 @@ GRID = np.array(
     [(f, *s, *b, *r) for f, s, b, *r in product(FADES, SLOPES, BENDS, WALKS, NOISES, KAPPAS)]
 )
 #: how many spare rungs the flat prior counts as
-STRENGTH = 20.0
+STRENGTH = 40.0
 
 
 def log_likelihood(train: Batch, chunk: int = 2_000_000) -> Floats:
