@@ -19,12 +19,12 @@ from unmirage.lab.recipe import Recipe, Rung
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="kills a process group")
 
-RECIPE = Recipe(steps=1500, batch=8, warmup=20, layers=1, heads=2, rate=0.005)
+RECIPE = Recipe(steps=1000, batch=8, warmup=20, layers=1, heads=2, rate=0.005)
 OPTIONS: dict[str, tuple[tuple[str, int | float], ...]] = {
     "digits": (("items", 60), ("shift", 1), ("together", 3)),
     "glyphs": (("asked", 2), ("classes", 30), ("drawings", 4), ("items", 40), ("way", 3)),
 }
-KILLS = 3
+KILLS = 2
 SCRIPT = """
 import sys
 from tests.lab.test_vision_resume import ladder_of
@@ -60,7 +60,7 @@ def test_an_image_model_killed_again_and_again_ends_in_the_same_bytes(
         os.killpg(job.pid, signal.SIGKILL)
         end(job)
         reached.append(step(folder, one))
-    assert 0 < reached[1] < reached[2] < reached[3] < RECIPE.steps, "killed on the way, each time"
+    assert 0 < reached[1] < reached[2] < RECIPE.steps, "killed on the way, each time"
     job = start(log, str(script), name, str(out))
     end(job)
     assert job.returncode == 0, log.read_text()
