@@ -229,10 +229,10 @@ for _name, _family in {
         "glyphs",
         "few-shot labels of characters never seen, by a transformer over images",
         4,
-        96,
+        54,
         Recipe(steps=400, batch=64, layers=2, heads=2, rate=0.002, rate_power=0.0, clip=1.0),
         (("bend", 0.5), ("classes", 1300), ("noise", 0.0)),
-        sizes=12,
+        sizes=10,
         seeds=2,
     ),
     "digits": Family(
