@@ -13,7 +13,7 @@ from unmirage.cards import card, cards
 from unmirage.cards.answers import answers
 from unmirage.cards.card import ERRORS, FAMILY
 from unmirage.errors import MetricError
-from unmirage.report.cards import render, to_json, to_page, to_text
+from unmirage.report.cards import draw, render, to_json, to_page, to_text
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics" / "README.md"
 ready = pytest.mark.skipif(
@@ -134,6 +134,15 @@ def test_a_card_is_told_and_drawn():
     assert json.loads(to_json(made))["responses"][4]["tokens"] == 16
     assert render(made, ".svg").startswith(b"<svg ")
     assert render(made, ".png").startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["mse", "reconstruction@0.02"])
+def test_a_squared_error_is_of_values_and_not_of_tokens(name):
+    made = card(name, items=50)
+    told = to_text(made) + draw(made) + to_page([made]).partition("\n## ")[2]
+    assert "token" not in told
+    assert "expected squared error" in told
+    assert (made.jump == 1) == (name != "mse"), "an image passes a threshold all at once"
 
 
 def test_a_metric_whose_extra_is_missing_has_a_card_that_says_so(monkeypatch):

@@ -123,6 +123,17 @@ def test_more_labels_to_be_right_make_a_steeper_curve(judge: object, id: str) ->
     assert all(p.points for p in claim.panels)
 
 
+@pytest.mark.parametrize(("first", "last", "k"), [(0.1, 1.0, 5), (0.2, 0.95, 5), (0.0, 1.0, 3)])
+def test_what_a_straight_line_makes_of_many_images_is_that_of_its_formula(
+    first: float, last: float, k: int
+) -> None:
+    # p^k has risen by a share s where p = (first^k + s (last^k - first^k))^(1/k)
+    low, high = ((first**k + s * (last**k - first**k)) ** (1 / k) for s in (0.1, 0.9))
+    assert vision.straight_line(first, last, k) == pytest.approx(
+        0.8 * (last - first) / (high - low), rel=1e-3
+    )
+
+
 def test_one_size_makes_no_claim() -> None:
     with pytest.raises(UnmirageError, match="at least 2 sizes"):
         vision.autoencoder(images().filter(pl.col("params") == SIZES[0]), ask)

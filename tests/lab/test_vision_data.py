@@ -17,6 +17,7 @@ from unmirage.errors import ExtraMissing, FileProblem, OptionError
 from unmirage.lab import tasks
 from unmirage.lab.vision import AutoencoderTask, DigitsTask, GlyphsTask, formats
 from unmirage.lab.vision.data import load
+from unmirage.lab.vision.images import moved
 
 RNG = np.random.default_rng(0)
 
@@ -234,6 +235,23 @@ def test_a_class_with_one_example_cannot_be_shown_and_asked(tmp_path: Path) -> N
         GlyphsTask(data=str(tmp_path), way=2, shots=3)
 
 
+def test_a_class_that_no_training_image_has_is_told_of_as_that(tmp_path: Path) -> None:
+    mnist(tmp_path)
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.minimum(np.arange(40) % 10, 8)))
+    with pytest.raises(
+        FileProblem, match=r"1 of 10 classes .* 1 example \(9\): .* learnt"
+    ) as error:
+        DigitsTask(data=str(tmp_path), items=20)
+    assert "shots" not in str(error.value)
+
+
+def test_training_and_test_images_of_two_sizes_are_refused(tmp_path: Path) -> None:
+    mnist(tmp_path)
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(idx(np.zeros((20, 8, 9))))
+    with pytest.raises(FileProblem, match="differ in size: 9 x 9 x 1 and 8 x 9 x 1"):
+        DigitsTask(data=str(tmp_path), items=20)
+
+
 # ---------------------------------------------------------------- the library datasets
 
 
@@ -335,6 +353,47 @@ def test_training_data_depend_on_the_step_alone(tmp_path: Path) -> None:
         assert not (one["images"] == other["images"]).all()
 
 
+@given(
+    frame=st.integers(0, 4), shape=st.tuples(*[st.integers(1, 5)] * 4), seed=st.integers(0, 2**32)
+)
+@settings(max_examples=30)
+def test_moved_images_are_the_same_images_elsewhere(
+    frame: int, shape: tuple[int, int, int, int], seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, shape).astype(np.uint8)
+    corner = rng.integers(0, 2 * frame + 1, (2, len(pixels)))
+    found = moved(pixels, frame, corner)
+    for one, image, y, x in zip(found, pixels, *corner.tolist(), strict=True):
+        twin = np.zeros((shape[1] + 2 * frame, shape[2] + 2 * frame, shape[3]), np.uint8)
+        twin[y : y + shape[1], x : x + shape[2]] = image
+        np.testing.assert_array_equal(one, twin)
+
+
+def test_digits_are_moved_in_training_and_lie_in_the_middle_of_the_test() -> None:
+    pytest.importorskip("sklearn", reason="pip install 'unmirage[lab]'")
+    still, task = DigitsTask(items=100), DigitsTask(items=100, shift=2)
+    assert task.size == (12, 12, 1)
+    np.testing.assert_array_equal(task.test().pixels[:, 2:-2, 2:-2], still.test().pixels)
+    assert not task.test().pixels[:, :2].any()
+    images, like = task.batch(3, 200)["images"], still.batch(3, 200)["images"]
+    assert images.shape == (200, 12, 12, 1)
+    np.testing.assert_array_equal(images.sum(axis=(1, 2, 3)), like.sum(axis=(1, 2, 3)))
+    assert images[:, 0].any()
+    assert images[:, -1].any()
+
+
+def test_letters_that_are_not_bent_differ_by_their_face_alone() -> None:
+    pytest.importorskip("matplotlib", reason="pip install 'unmirage[lab]'")
+    straight, bent = (
+        GlyphsTask(classes=20, drawings=30, noise=0.0, way=2, bend=bend).images.pixels
+        for bend in (0.0, 0.5)
+    )
+    faces = [len(np.unique(p, axis=0)) for p in straight.reshape(20, 30, -1)]
+    assert max(faces) <= 15
+    assert [len(np.unique(p, axis=0)) for p in bent.reshape(20, 30, -1)] == [30] * 20
+
+
 def test_digits_ask_every_image_once_and_train_on_none_of_them() -> None:
     pytest.importorskip("sklearn", reason="pip install 'unmirage[lab]'")
     task = DigitsTask(items=203, together=5)
@@ -356,6 +415,9 @@ def test_digits_ask_every_image_once_and_train_on_none_of_them() -> None:
         ("glyphs", {"way": 1}, "way from 2 on"),
         ("glyphs", {"noise": -1.0}, "noise from 0 to 10"),
         ("glyphs", {"classes": 6}, "1 to ask, 5 in each sequence"),
+        ("glyphs", {"bend": 2.5}, "bend from 0 to 2"),
+        ("digits", {"shift": -1}, "shift -1"),
+        ("digits", {"shift": 65}, "from 0 to 64 pixels"),
     ],
 )
 def test_what_cannot_be_is_refused(task: str, settings: dict[str, object], said: str) -> None:

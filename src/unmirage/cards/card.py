@@ -35,6 +35,13 @@ _LONGEST = 1000
 _ROWS = 1000
 
 
+def dial(metric: Metric) -> tuple[str, str]:
+    """What the simulation turns, and of what an answer consists, in words."""
+    if "squared_error" in metric.needs:
+        return "expected squared error", "value"
+    return "per-token error", "token"
+
+
 @dataclass(frozen=True, eq=False)
 class Response:
     """What a metric makes of the per-token error, for one target length."""
@@ -221,7 +228,7 @@ def _bend(metric: Metric, responses: Sequence[Response]) -> tuple[float, str]:
         elif metric.facts.unit in ("nats", "bits"):
             x, name = np.log1p(-last.error), "log-probability of a token"
         else:
-            x, name = last.error, "per-token error"
+            x, name = last.error, dial(metric)[0]
     known = np.isfinite(x) & np.isfinite(last.score)
     x, y = x[known], last.score[known]
     line = np.polyval(np.polyfit(x, y, 1), x)
@@ -232,8 +239,10 @@ def _bend(metric: Metric, responses: Sequence[Response]) -> tuple[float, str]:
 def _jump(metric: Metric, seed: int, tokens: int) -> float:
     """Largest change of one item's score for a small change of the error, of its range."""
     items = 2 if metric.pooled else 5
-    # of a long answer that must be right in every token, items are right where errors are rare
-    error = np.arange(min(_INNER[0], 0.2 / tokens), _INNER[1], _STEP)
+    # of a long answer that must be right in every token, items are right where errors are rare;
+    # a threshold of a squared error may lie at any small one
+    values = dial(metric)[1] == "value"
+    error = np.arange(_STEP if values else min(_INNER[0], 0.2 / tokens), _INNER[1], _STEP)
     scores = _scores(metric, error, tokens, items, seed)
     return float(
         np.nanmax(np.abs(np.diff(scores, axis=0))) / (np.nanmax(scores) - np.nanmin(scores))

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from unmirage.auditing import shape
 from unmirage.auditing.verdict import looks_sharp
 from unmirage.claims.claim import Answer, Cell, Claim, item_number, last_step, number, steepness
 from unmirage.errors import InputError
@@ -183,10 +184,30 @@ def _said(audit: Audit, sharpest: str, titles: dict[str, str]) -> str:
 def _steeper(audit: Audit, names: Sequence[str], titles: dict[str, str]) -> str:
     """How the look changes with L or K."""
     found = [f"{titles[n]}: {number(_steepness(_of(audit, n)))}" for n in names]
+    single = _of(audit, "token_accuracy")
+    ends = [float(np.mean([j.curve.score[i] for j in single])) for i in (0, -1)] if single else []
+    straight = ""
+    if ends:
+        all_right = number(straight_line(ends[0], ends[1], MOST))
+        straight = (
+            f" Were the accuracy of one image a straight line from {number(ends[0])} to "
+            f"{number(ends[1])}, {MOST} independent images would be {all_right} times as steep."
+        )
     return (
         "Times as steep as a straight line in log scale, median of the seeds: "
         f"{', '.join(found)}; cross-entropy {number(_steepness(_of(audit, 'cross_entropy')))}."
+        f"{straight}"
     )
+
+
+def straight_line(first: float, last: float, together: int) -> float:
+    """Steepness of p^K where p, the accuracy of one image, is a straight line in log scale.
+
+    >>> round(straight_line(0.0, 1.0, 1), 3)
+    1.0
+    """
+    x = np.linspace(0.0, 1.0, 1001)
+    return float(shape.steepness((first + (last - first) * x) ** together, x))
 
 
 # ---------------------------------------------------------------- shared

@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from unmirage.cards.card import FAMILY, Card, Response
+from unmirage.cards.card import FAMILY, Card, Response, dial
 from unmirage.report import axes, text
 from unmirage.report.files import write
 from unmirage.report.markdown import safe
@@ -25,6 +25,7 @@ SCHEMA = "unmirage.metric/1"
 def facts_of(card: Card) -> list[tuple[str, str]]:
     """What is declared, as pairs of words."""
     fact, metric = card.metric.facts, card.metric
+    part = dial(metric)[1]
     unit = f" {fact.unit}" if fact.unit else ""
     better = "higher" if fact.higher_is_better else "lower"
     extra = f" (extra {metric.extra})" if metric.extra else ""
@@ -35,7 +36,7 @@ def facts_of(card: Card) -> list[tuple[str, str]]:
         ("needs", ", ".join(n.replace("|", " or ") for n in metric.needs) + extra),
         ("range", f"{text.number(fact.low)} to {text.number(fact.high)}{unit}, {better} is better"),
         ("chance", "–" if card.chance is None else f"{text.number(card.chance)} of four choices"),
-        ("linear", _yes(fact.linear) + ", in the per-token quantity at fixed length"),
+        ("linear", f"{_yes(fact.linear)}, in the per-{part} quantity at fixed length"),
         ("continuous", _yes(fact.continuous) + ", in the model's probabilities"),
         ("0 or 1", _yes(fact.binary)),
         ("scored from", _FORCING[fact.forcing]),
@@ -75,7 +76,9 @@ def measured_of(card: Card) -> list[tuple[str, str]]:
     return pairs
 
 
-HEADINGS = ("tokens", "at error 0.1", "steepness", "90 %", "along scale")
+def headings(card: Card) -> tuple[str, ...]:
+    """Above the columns of :func:`rows_of`."""
+    return (f"{dial(card.metric)[1]}s", "at error 0.1", "steepness", "90 %", "along scale")
 
 
 def rows_of(card: Card) -> list[tuple[str, ...]]:
@@ -105,11 +108,12 @@ def to_text(card: Card) -> str:
     lines += ["", "Measured by simulation", ""]
     lines += [f"{name:12} {value}" for name, value in measured_of(card)]
     if card.responses:
-        lines += ["", "Response to the per-token error, by target length:", ""]
-        rows = [HEADINGS, *rows_of(card)]
-        wide = [max(len(r[i]) for r in rows) for i in range(len(HEADINGS))]
+        turned, part = dial(card.metric)
+        lines += ["", f"Response to the {turned}, by the number of {part}s:", ""]
+        rows = [headings(card), *rows_of(card)]
+        wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines += ["  " + "  ".join(c.rjust(w) for c, w in zip(r, wide, strict=True)) for r in rows]
-        lines += ["", _LEGEND]
+        lines += ["", _legend_of(card)]
     return "\n".join(lines)
 
 
@@ -125,11 +129,18 @@ def _wrapped(definition: str, width: int = 96) -> list[str]:
     return lines
 
 
-_LEGEND = (
-    "steepness: times as steep as a straight line, as the error falls from 1 to 0 (90 % interval "
-    "over items);\nalong scale: the same for models whose per-token cross-entropy is a power law "
-    f"of scale, from\n{FAMILY[0]:g} to {FAMILY[1]:g} right tokens over {FAMILY[2]:g} decades."
-)
+def _legend_of(card: Card) -> str:
+    first, last, decades = FAMILY
+    models = (
+        f"per-token cross-entropy is a power law\nof scale, from {first:g} to {last:g} right tokens"
+    )
+    if dial(card.metric)[1] == "value":
+        models = f"expected squared error\nfalls smoothly from {1 - first:g} to {1 - last:.2g}"
+    return (
+        "steepness: times as steep as a straight line, as the error falls from 1 to 0 (90 % "
+        "interval\nover items); along scale: the same for models whose "
+        f"{models} over {decades:g} decades."
+    )
 
 
 def to_json(card: Card) -> str:
@@ -168,7 +179,9 @@ _INTRO = """# The metrics, one card each
 
 Made by `unmirage metrics cards -o docs/metrics`. Declared is what the code says of a metric and the
 tests check; measured is what a simulation makes of answers whose every token is wrong with the same
-probability (the per-token error), independently, for targets of 1 to 16 tokens.
+probability (the per-token error), independently, for targets of 1 to 16 tokens. Where a metric
+needs squared errors an answer is of values, and what is turned is the expected squared error of
+each.
 
 - *steepness*: how many times as steep the score rises as a straight line does, as the error falls
   from 1 to 0. 1 is a straight line; the more, the sharper the metric.
@@ -218,13 +231,13 @@ def _section(card: Card) -> Iterable[str]:
     yield card.definition
     yield ""
     if card.responses:
-        yield f"![{name}: response to the per-token error]({name}.svg)"
+        yield f"![{name}: response to the {dial(card.metric)[0]}]({name}.svg)"
         yield ""
     for word, value in (*facts_of(card), *measured_of(card)):
         yield f"- *{word}*: {safe(value)}"
     if card.responses:
         yield ""
-        yield f"| {' | '.join(HEADINGS)} |"
+        yield f"| {' | '.join(headings(card))} |"
         yield "|---|---|---|---|---|"
         for row in rows_of(card):
             yield f"| {' | '.join(row)} |"
@@ -268,12 +281,12 @@ def draw(card: Card) -> str:
     parts = [
         _text(8, 24, f"{fact.title}{unit}", "start", "h"),
         _text(8, 44, f"{better}; targets of", "start", "s"),
-        *_legend(card.responses),
+        *_legend(card.responses, f"{dial(card.metric)[1]}s"),
     ]
     up = _range([r.score.tolist() for r in card.responses])
     span = (0.0, FAMILY[2])
     lines = [(r.error.tolist(), r.score.tolist()) for r in card.responses]
-    parts += _panel(_LEFT, (0.0, 1.0), up, lines, "per-token error")
+    parts += _panel(_LEFT, (0.0, 1.0), up, lines, dial(card.metric)[0])
     family = [([math.log10(s) for s in r.scale], r.family.tolist()) for r in card.responses]
     title = "scale of a power-law family (decades)"
     parts += _panel(2 * _LEFT + _W + 32, span, up, family, title)
@@ -288,16 +301,18 @@ def draw(card: Card) -> str:
 def alternative(card: Card) -> str:
     """The picture in one sentence."""
     steep = ", ".join(f"{r.tokens}: {text.number(r.steepness)}" for r in card.responses)
-    return f"{card.metric.facts.title} against per-token error; steepness by target length {steep}"
+    turned, part = dial(card.metric)
+    length = "target length" if part == "token" else "number of values"
+    return f"{card.metric.facts.title} against {turned}; steepness by {length} {steep}"
 
 
-def _legend(responses: Sequence[Response]) -> list[str]:
+def _legend(responses: Sequence[Response], parts_name: str) -> list[str]:
     parts, x = [], 176.0
     for r, colour in zip(responses, COLOURS, strict=False):
         parts.append(f'<path class="l" stroke="{colour}" d="M{x:.0f} 40h18"/>')
         parts.append(_text(x + 23, 44, str(r.tokens), "start", "s"))
         x += 54
-    return [*parts, _text(x, 44, "tokens", "start", "s")]
+    return [*parts, _text(x, 44, parts_name, "start", "s")]
 
 
 def _range(scores: Sequence[Sequence[float]]) -> tuple[float, float]:

@@ -64,7 +64,8 @@ def chart(title: str, panels: Sequence[Panel], columns: int = 3) -> Any:
 
 
 def _colour(alt: Any, names: Sequence[str], one: bool) -> Any:
-    legend = alt.Legend(title=None, orient="bottom", columns=8 if one else 4)
+    # full colours: bars of intervals are pale, and the legend is of both
+    legend = alt.Legend(title=None, orient="bottom", columns=8 if one else 4, symbolOpacity=1)
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
     return alt.Color(
         "series:N",

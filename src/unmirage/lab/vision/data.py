@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unmirage.errors import ExtraMissing, OptionError
+from unmirage.errors import ExtraMissing, FileProblem, OptionError
 from unmirage.lab.vision import formats
 from unmirage.lab.vision.images import Images, Split, parted
 
@@ -24,22 +24,34 @@ def load(source: str, asked: float = 0.5, side: int | None = None, seed: int = 0
     ``seed``, is the test set. Pictures are scaled to ``side`` where it is given.
 
     Raises:
-        FileProblem: a file is broken.
+        FileProblem: a file is broken, or training and test images differ in size.
         OptionError: no such source.
         ExtraMissing: a library is not installed.
     """
     if source == "digits":
         return parted(digits(), asked, seed, "scikit-learn's digits")
     if source.startswith("hub:"):
-        return formats.read_hub(source.removeprefix("hub:"), side)
+        return _of_one_size(formats.read_hub(source.removeprefix("hub:"), side), source)
     folder = Path(source).expanduser()
     if not folder.is_dir():
         raise OptionError(f"data={source}: there is no such folder", mend=f"data={SOURCES}")
     if any(folder.glob("*-ubyte*")):
-        return Split(formats.read_mnist(folder, "train"), formats.read_mnist(folder, "t10k"))
+        split = Split(formats.read_mnist(folder, "train"), formats.read_mnist(folder, "t10k"))
+        return _of_one_size(split, source)
     if any(folder.glob("*.bin")):
         return formats.read_cifar_folder(folder)
     return parted(formats.read_pictures(folder, side), asked, seed, source)
+
+
+def _of_one_size(split: Split, source: str) -> Split:
+    if split.train.size == split.test.size:
+        return split
+    sizes = (" x ".join(map(str, part.size)) for part in (split.train, split.test))
+    raise FileProblem(
+        f"images to train on and to ask differ in size: {' and '.join(sizes)}",
+        file=source,
+        mend="images of one height, width and number of channels in both parts",
+    )
 
 
 def digits() -> Images:

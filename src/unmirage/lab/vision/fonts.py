@@ -8,6 +8,7 @@ covered with noise. Letters that look alike (the Latin, Greek and Cyrillic o) ar
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -123,12 +124,20 @@ def _unlike(pictures: NDArray[np.uint8]) -> list[int]:
     return kept
 
 
+@dataclass(frozen=True)
+class Spread:
+    """How much the drawings of a letter differ."""
+
+    noise: float = 0.1  # standard deviation of what is added to every pixel, white = 1
+    bend: float = 1.0  # share of the largest shifts, scales, turns and shears
+
+
 @cache
-def drawings(classes: int, each: int, noise: float, seed: int) -> Images:
+def drawings(classes: int, each: int, spread: Spread, seed: int) -> Images:
     """``each`` drawings of each of ``classes`` letters chosen at random, side by side by class.
 
-    Shifts of up to 1.5 pixels, scales of 0.8 to 1.1, turns of up to 15 degrees, a shear of up to
-    0.2; ``noise`` is the standard deviation of what is added to every pixel, white = 1.
+    With a bend of 1: shifts of up to 1.5 pixels, scales of 0.8 to 1.1, turns of up to 15 degrees, a
+    shear of up to 0.2.
 
     Raises:
         OptionError: the fonts do not hold so many letters.
@@ -144,31 +153,32 @@ def drawings(classes: int, each: int, noise: float, seed: int) -> Images:
     found = np.empty((len(chosen), each, SIDE, SIDE), dtype=np.uint8)
     for row, i in enumerate(chosen.tolist()):
         face = faces[i][rng.integers(0, len(faces[i]), each)]
-        found[row] = _moved(rng, face.astype(np.float32), noise)
+        found[row] = _moved(rng, face.astype(np.float32), spread)
     labels = np.repeat(np.arange(len(chosen)), each)
     pixels = found.reshape(-1, SIDE, SIDE, 1)
     return Images(pixels, labels, tuple(letters[i] for i in chosen))
 
 
-def _moved(rng: np.random.Generator, pictures: Reals, noise: float) -> NDArray[np.uint8]:
+def _moved(rng: np.random.Generator, pictures: Reals, spread: Spread) -> NDArray[np.uint8]:
     """(N, 48, 48) -> (N, 16, 16): each picture moved by an affine map of its own."""
-    n = len(pictures)
-    turn = rng.uniform(-np.pi / 12, np.pi / 12, n)
-    size, shear = rng.uniform(0.8, 1.1, n), rng.uniform(-0.2, 0.2, n)
-    shift = rng.uniform(-1.5, 1.5, (2, n)) * _CANVAS / SIDE
+    n, bend = len(pictures), spread.bend
+    turn = bend * rng.uniform(-np.pi / 12, np.pi / 12, n)
+    size = 1 + bend * rng.uniform(-0.2, 0.1, n)
+    shear = bend * rng.uniform(-0.2, 0.2, n)
+    shift = bend * rng.uniform(-1.5, 1.5, (2, n)) * _CANVAS / SIDE
     c, s = np.cos(turn) / size, np.sin(turn) / size
     # twice as fine as the picture that is made, then the mean of each 2 x 2
     at = ((np.arange(2 * SIDE) + 0.5) / (2 * SIDE) - 0.5) * _CANVAS
     y, x = np.meshgrid(at, at, indexing="ij")
     middle = (_CANVAS - 1) / 2
 
-    def spread(row: NDArray[np.float64]) -> NDArray[np.float64]:
+    def each(row: NDArray[np.float64]) -> NDArray[np.float64]:
         return row[:, None, None]
 
-    up, across = y - spread(shift[0]), x - spread(shift[1])
-    from_y = spread(c) * up + spread(s) * across + middle
-    from_x = spread(c) * across - spread(s) * up + spread(shear) * up + middle
+    up, across = y - each(shift[0]), x - each(shift[1])
+    from_y = each(c) * up + each(s) * across + middle
+    from_x = each(c) * across - each(s) * up + each(shear) * up + middle
     fine = bilinear(pictures, from_y.astype(np.float32), from_x.astype(np.float32))
     small = fine.reshape(n, SIDE, 2, SIDE, 2).mean(axis=(2, 4))
-    small += rng.normal(0.0, 255 * noise, small.shape) if noise else 0.0
+    small += rng.normal(0.0, 255 * spread.noise, small.shape) if spread.noise else 0.0
     return np.asarray(np.clip(np.round(small), 0, 255), dtype=np.uint8)

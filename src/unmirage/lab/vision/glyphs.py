@@ -34,6 +34,7 @@ class GlyphsTask:
     classes: int = 1000  # of the fonts
     drawings: int = 20  # of each class of the fonts
     noise: float = 0.1  # standard deviation, white = 1
+    bend: float = 1.0  # how far drawings are moved, scaled, turned and sheared; 0 = not at all
     way: int = 5
     shots: int = 1
     asked: int = 5
@@ -44,12 +45,14 @@ class GlyphsTask:
 
     def __post_init__(self) -> None:
         sizes = (self.classes, self.drawings, self.shots, self.asked, self.items)
-        if min(sizes) < 1 or self.way < 2 or not 0 <= self.noise <= 10 or not 0 < self.unseen < 1:
+        shares = 0 <= self.noise <= 10 and 0 <= self.bend <= 2 and 0 < self.unseen < 1
+        if min(sizes) < 1 or self.way < 2 or not shares:
             raise OptionError(
                 f"classes {self.classes}, drawings {self.drawings}, way {self.way}, "
                 f"shots {self.shots}, asked {self.asked}, items {self.items}, "
-                f"noise {self.noise}, unseen {self.unseen}",
-                mend="numbers from 1 on, way from 2 on, noise from 0 to 10, unseen between 0 and 1",
+                f"noise {self.noise}, bend {self.bend}, unseen {self.unseen}",
+                mend="numbers from 1 on, way from 2 on, noise from 0 to 10, bend from 0 to 2, "
+                "unseen between 0 and 1",
             )
         seen, unseen = self.parts()  # refuses what cannot be
         if min(len(seen), len(unseen)) < self.way:
@@ -73,7 +76,9 @@ class GlyphsTask:
     @property
     def images(self) -> Images:
         if self.data == "fonts":
-            return fonts.drawings(self.classes, self.drawings, self.noise, self.seed)
+            return fonts.drawings(
+                self.classes, self.drawings, fonts.Spread(self.noise, self.bend), self.seed
+            )
         return _elsewhere(self.data)
 
     def parts(self) -> tuple[list[Labels], list[Labels]]:
@@ -142,7 +147,13 @@ def _elsewhere(source: str) -> Images:
 
 @cache
 def _parts(task: GlyphsTask) -> tuple[list[Labels], list[Labels]]:
-    parts = by_class(task.images, task.shots + 1, task.data)
+    parts = by_class(
+        task.images,
+        task.shots + 1,
+        task.data,
+        "some are shown and another is asked",
+        "add examples, remove these classes, or show fewer: --set shots=1",
+    )
     order = np.random.default_rng([task.seed, 5]).permutation(len(parts))
     n = max(1, round(len(parts) * task.unseen))
     return [parts[i] for i in order[n:]], [parts[i] for i in order[:n]]

@@ -63,8 +63,10 @@ def parted(images: Images, asked: float, seed: int, source: str) -> Split:
     return Split(images.take(order[n:]), images.take(order[:n]))
 
 
-def by_class(images: Images, least: int, source: str) -> list[NDArray[np.int64]]:
-    """The places of the images of every class.
+def by_class(
+    images: Images, least: int, source: str, why: str, mend: str
+) -> list[NDArray[np.int64]]:
+    """The places of the images of every class; ``why`` and ``mend`` end what is said of few.
 
     Raises:
         FileProblem: a class has fewer than ``least`` examples.
@@ -75,12 +77,26 @@ def by_class(images: Images, least: int, source: str) -> list[NDArray[np.int64]]
     if few:
         names = ", ".join(images.classes[i] for i in few[:3])
         raise FileProblem(
-            f"{len(few)} of {len(counts)} classes have fewer than {least} examples ({names}"
-            f"{', ...' if len(few) > 3 else ''}): some are shown and another is asked",
+            f"{len(few)} of {len(counts)} classes have fewer than {least} "
+            f"example{'s' if least > 1 else ''} ({names}{', ...' if len(few) > 3 else ''}): {why}",
             file=source,
-            mend="add examples, remove these classes, or show fewer: --set shots=1",
+            mend=mend,
         )
     return np.split(order, np.cumsum(counts)[:-1])
+
+
+def moved(pixels: Pixels, frame: int, corner: NDArray[np.int64]) -> Pixels:
+    """Images (N, h, w, C) in a frame of empty pixels: (N, h + 2 frame, w + 2 frame, C).
+
+    corner (2, N): the row and the column at which each begins, frame for the middle.
+    """
+    if not frame:
+        return pixels
+    n, h, w, c = pixels.shape
+    found = np.zeros((n, h + 2 * frame, w + 2 * frame, c), dtype=np.uint8)
+    rows, columns = corner[0][:, None] + np.arange(h), corner[1][:, None] + np.arange(w)
+    found[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]] = pixels
+    return found
 
 
 def joined(one: Images, other: Images) -> Images:

@@ -30,7 +30,7 @@ def shape_of(task: VisionTask, d_model: int, layers: int, heads: int) -> VisionS
     if isinstance(task, AutoencoderTask):
         return AutoencoderShape(task.images.train.size, d_model)
     if isinstance(task, DigitsTask):
-        return LeNetShape(task.images.train.size, len(task.classes), d_model)
+        return LeNetShape(task.size, len(task.classes), d_model)
     size, filters = task.images.size, GlyphShape.filters
     features = nets.embedded(size, filters) + task.way
     sequence = model.Shape(
