@@ -258,13 +258,17 @@ def backtest_text(made: Backtest, by: str = "task") -> Iterable[Any]:
     held = made.settings["held_out"]
     series = made.rows.select("family", "task", "metric", "settings").n_unique()
     yield (
-        f"{made.rows.height:,} held-out scores of {series:,} series (largest {held} rungs held "
-        "out), forecast from the smaller rungs"
+        f"{made.rows.height:,} held-out scores of {series:,} series (the largest "
+        f"{', '.join(map(str, held))} rungs held out), forecast from the smaller rungs"
     )
     head, *lines = backtest_table(made, by)
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
     for i, name in enumerate(head):
-        table.add_column(name, justify="right" if i else "left", overflow="fold")
+        if i:  # numbers stay whole, headings may wrap
+            whole = max(len(line[i]) for line in lines)
+            table.add_column(name, justify="right", min_width=whole)
+        else:
+            table.add_column(name, overflow="fold")
     for line in lines:
         table.add_row(*line)
     yield table
