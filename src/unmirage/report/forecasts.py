@@ -255,11 +255,11 @@ def backtest_table(made: Backtest, by: str = "task", most: int = 30) -> list[lis
 def backtest_text(made: Backtest, by: str = "task") -> Iterable[Any]:
     from rich.table import Table
 
-    held = made.settings["held_out"]
+    held = str(made.settings["held_out"]).strip("[]")
     series = made.rows.select("family", "task", "metric", "settings").n_unique()
     yield (
         f"{made.rows.height:,} held-out scores of {series:,} series (the largest "
-        f"{', '.join(map(str, held))} rungs held out), forecast from the smaller rungs"
+        f"{held} rungs held out), forecast from the smaller rungs"
     )
     head, *lines = backtest_table(made, by)
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
