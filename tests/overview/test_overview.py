@@ -47,6 +47,27 @@ def test_models_tasks_metrics() -> None:
     assert found.warnings == sum(n.level == "warning" for n in found.notes) > 0
 
 
+def test_pass_at_k_needs_k_answers() -> None:
+    rows = [
+        {
+            "model": "gpt2",
+            "task": task,
+            "item": f"i{i}",
+            "repeat": r,
+            "output": "a",
+            "targets": ["a"],
+        }
+        for task, repeats in (("one", 1), ("many", 12))
+        for i in range(2)
+        for r in range(repeats)
+    ]
+    found = {t.name: t for t in overview(read(pl.DataFrame(rows))).tasks}
+    offered = {
+        name: [m for m in task.possible if m.startswith("pass_at")] for name, task in found.items()
+    }
+    assert offered == {"one": ["pass_at_1"], "many": ["pass_at_1", "pass_at_10"]}
+
+
 def test_the_terminal_shows_it_harmlessly() -> None:
     out = io.StringIO()
     show(overview(read(many())), Console(file=out, width=100), every=True)

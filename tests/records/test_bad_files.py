@@ -115,3 +115,11 @@ def test_progress_counts_files(tmp_path: Path) -> None:
     assert seen == [(i, 6) for i in range(7)] + [(6, 6)]
     assert got.formats == (("jsonl", 5), ("parquet", 1))
     assert read(pl.DataFrame({"params": [1e9], "score": [0.5]})).formats == (("data frame", 1),)
+
+
+def test_a_folder_without_scores_says_what_lies_there(tmp_path: Path) -> None:
+    task = {"name": "quiz", "description": "d", "keywords": ["k"], "metrics": ["exact_str_match"]}
+    task |= {"examples": [{"input": "1 + 1", "target": "2"}]}
+    (tmp_path / "task.json").write_text(json.dumps(task))
+    with pytest.raises(FileProblem, match="descriptions of tasks without a result file"):
+        read(tmp_path)

@@ -80,6 +80,17 @@ def _pooled(samples: pl.DataFrame, k: int) -> Floats:
     return np.where(known, score, np.nan)
 
 
+def most_answers(samples: pl.DataFrame) -> int:
+    """The most answers to one item that pass@k may count: no larger k can be scored.
+
+    >>> most_answers(pl.DataFrame({"item": ["a", "a", "b"], "repeat": [0, 1, 0]}))
+    2
+    """
+    rows = samples.filter(pl.col("item").is_not_null() & pl.col("repeat").is_not_null())
+    counts = rows.group_by([c for c in _SAME if c in rows.columns]).len()
+    return int(counts["len"].max() or 0)  # type: ignore[arg-type]
+
+
 def pass_at(k: int) -> Metric:
     """The metric pass@k.
 

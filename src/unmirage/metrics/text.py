@@ -104,7 +104,7 @@ def prefix_match(samples: pl.DataFrame) -> Floats:
     return best_pair(samples, share, np.fmax)
 
 
-def _normal(text: str) -> list[str]:
+def normal(text: str) -> list[str]:
     """The words of SQuAD's script: lower case, no ASCII punctuation, no English articles."""
     return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()
 
@@ -122,11 +122,11 @@ def f1(samples: pl.DataFrame) -> Floats:
     pairs = text_pairs(samples)
     out = np.full(samples.height, np.nan)
     for row, answer, target in pairs.iter_rows():
-        out[row] = np.fmax(out[row], _f1_words(_normal(answer), _normal(target)))
+        out[row] = np.fmax(out[row], words_f1(normal(answer), normal(target)))
     return out
 
 
-def _f1_words(answer: list[str], target: list[str]) -> float:
+def words_f1(answer: list[str], target: list[str]) -> float:
     if not answer or not target:
         return float(answer == target)
     common = (Counter(answer) & Counter(target)).total()

@@ -10,6 +10,7 @@ import polars as pl
 from unmirage import metrics
 from unmirage.curves.chain import Chain, chains
 from unmirage.errors import UnmirageError
+from unmirage.metrics.passk import most_answers
 from unmirage.overview.rescore import Compared, compare
 from unmirage.types import Note, Records
 
@@ -132,7 +133,7 @@ def _task(name: str, parts: list[pl.DataFrame]) -> TaskSeen:
     items = 0
     for rows in answers:
         items = rows["item"].n_unique()
-        possible = [m.name for m in metrics.available(rows)]
+        possible = _possible(rows)
     return TaskSeen(
         name,
         scale.select("model", "params").n_unique(),
@@ -141,3 +142,11 @@ def _task(name: str, parts: list[pl.DataFrame]) -> TaskSeen:
         tuple(possible),
         tuple(sorted(scale["metric"].drop_nulls().unique())),
     )
+
+
+def _possible(rows: pl.DataFrame) -> list[str]:
+    """The metrics whose fields are there; pass@k only where some item has k answers."""
+    names = [m.name for m in metrics.available(rows)]
+    many = {n: int(n.removeprefix("pass_at_")) for n in names if n.startswith("pass_at_")}
+    most = most_answers(rows) if many else 0
+    return [n for n in names if many.get(n, 0) <= most]

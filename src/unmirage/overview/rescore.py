@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from unmirage import metrics
 from unmirage.errors import UnmirageError
+from unmirage.metrics.text import normal, words_f1
 from unmirage.records.columns import IDENTITY, SETTINGS
 from unmirage.types import Floats, Metric, Records
 
@@ -114,7 +116,7 @@ def _by_model(
         a, b = ours[here], theirs[here]
         differ = np.abs(a - b) > TOLERANCE * np.maximum(1.0, np.abs(b))
         rows = paired[here]
-        reason = why(metric, rows, a, b, differ) if differ.any() else ""
+        reason = why(metric, rows, a, b, differ, name) if differ.any() else ""
         yield Compared(
             task,
             metric.name,
@@ -171,10 +173,17 @@ def _why_aggregate(ours: float, theirs: float, said: float | None, items: int) -
 # ---------------------------------------------------------------- why they differ
 
 
-def why(metric: Metric, rows: pl.DataFrame, ours: Floats, theirs: Floats, differ: Mask) -> str:
+def why(
+    metric: Metric,
+    rows: pl.DataFrame,
+    ours: Floats,
+    theirs: Floats,
+    differ: Mask,
+    reported_as: str = "",
+) -> str:
     """What explains most of the differences, with its share where it is not all of them."""
     best, text = 0, ""
-    for reason, mask in _reasons(metric, rows, ours, theirs):
+    for reason, mask in _reasons(metric, rows, ours, theirs, reported_as):
         explained = int((mask & differ).sum())
         if explained > best:
             best, text = explained, reason
@@ -185,7 +194,7 @@ def why(metric: Metric, rows: pl.DataFrame, ours: Floats, theirs: Floats, differ
 
 
 def _reasons(
-    metric: Metric, rows: pl.DataFrame, ours: Floats, theirs: Floats
+    metric: Metric, rows: pl.DataFrame, ours: Floats, theirs: Floats, reported_as: str
 ) -> Iterator[tuple[str, Mask]]:
     """(reason, items that it explains), the surest first."""
     said = np.abs(ours) > TOLERANCE
@@ -208,6 +217,13 @@ def _reasons(
             yield from _other(rows, theirs, "accuracy", "the harness does not divide by the length")
     if metric.name == "exact_match":
         yield from _texts(rows, theirs)
+    if metric.name == "f1":
+        yield (
+            "the harness counts each word once, however often it is said",
+            _near(theirs, _sets(rows)),
+        )
+    if metric.name == "bleu":
+        yield from _ngrams(reported_as, ours, theirs)
     yield "the harness rounds", np.abs(ours - theirs) <= _ROUNDED
 
 
@@ -261,6 +277,28 @@ def _texts(rows: pl.DataFrame, theirs: Floats) -> Iterator[tuple[str, Mask]]:
         "the harness does not strip white space",
         strict & np.array([o is not None and o != o.strip() for o in output]),
     )
+
+
+def _sets(rows: pl.DataFrame) -> Floats:
+    """F1 over the sets of words, not the bags: the largest over the targets, NaN where unknown."""
+    found = []
+    for answer, targets in rows.select("output", "targets").iter_rows():
+        listed = [t for t in (targets or ()) if t is not None]
+        if answer is None or not listed:
+            found.append(math.nan)
+            continue
+        found.append(max(words_f1(*(sorted(set(normal(x))) for x in (answer, t))) for t in listed))
+    return np.array(found)
+
+
+def _ngrams(reported_as: str, ours: Floats, theirs: Floats) -> Iterator[tuple[str, Mask]]:
+    """BLEU of fewer words in a row, or not smoothed."""
+    longest = re.fullmatch(r"bleu[_-]?([1-4])", reported_as.casefold())
+    if longest and longest[1] != "4":
+        words = "single words" if longest[1] == "1" else f"up to {longest[1]} words in a row"
+        yield f"the harness counts {words}, here up to 4 in a row", np.ones(len(ours), dtype=bool)
+    unsmoothed = "the harness does not smooth: 0 where no 4 words in a row are right"
+    yield unsmoothed, (theirs <= TOLERANCE) & (ours > TOLERANCE)
 
 
 def _plain(text: str) -> str:

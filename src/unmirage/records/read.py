@@ -253,8 +253,13 @@ def _load_all(
             tables += of_logs
             notes += told
     if not tables and not stores:
-        raise left.errors[0] if left.errors else FileProblem("holds no table", file=str(given[0]))
+        raise left.errors[0] if left.errors else _nothing(given, notes)
     return tables, stores, notes, formats
+
+
+def _nothing(given: list[Any], notes: list[Note]) -> FileProblem:
+    said = "; ".join(note.message for note in notes)
+    return FileProblem(f"holds no table ({said})" if said else "holds no table", file=str(given[0]))
 
 
 def _sorted(
