@@ -157,7 +157,7 @@ def test_the_same_seed_gives_the_same_family_whatever_stands_beside_it() -> None
         (lambda: Design(dependence=1.0), "dependence 1.0"),
         (lambda: Design(chance=0.6), "chance level of 0.6"),
         (lambda: samples(Truth(), Design(chance=0.3)), "chance level of 0.3"),
-        (lambda: Design(items=10**19), "10000000000000000000 items"),
+        (lambda: Design(items=10**19), "10,000,000,000,000,000,000 items"),
         (lambda: Design(decades=0), "0 decades"),
         (lambda: scores(Truth(), Design(), metrics=["bleu"]), "'bleu'"),  # type: ignore[list-item]
         (lambda: scores(Truth(), Design(), metrics=["accuracy"]), "chance level of 0.0"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import math
 import random
 import subprocess
 import sys
@@ -302,7 +301,7 @@ def test_any_cell_in_any_column(
 @given(value=st.floats())
 def test_a_score_is_kept_exactly_or_refused(value: float) -> None:
     frame = pl.DataFrame({"params": [1e9], "score": [value]})
-    if math.isfinite(value):
+    if abs(value) <= 1e100:
         assert read(frame).aggregates["score"][0] == value
     else:
         with pytest.raises(UnmirageError):
