@@ -10,6 +10,7 @@ both such halves pooled, and what all families choose.
 """
 
 import argparse
+import functools
 import itertools
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -32,6 +33,7 @@ OFFSETS = {
 SHARES["above_most"] = 0.8
 WITNESSES = (0.25, 0.5, 0.75)
 STRENGTHS = (10.0, 20.0, 40.0)
+curves = functools.cache(series)  # a source is read once, not for every design
 DESIGNS = list(itertools.product(OFFSETS, WITNESSES, STRENGTHS))
 
 
@@ -44,7 +46,7 @@ def run(task):
         return pl.read_parquet(path)
     LINKS["positive"] = OFFSETS[offsets]
     engine.WITNESSES = witnesses
-    rows, _ = hold_out(series(source)[::every], draws=300, strength=strength)
+    rows, _ = hold_out(curves(source)[::every], draws=300, strength=strength)
     rows = rows.with_columns(
         source=pl.lit(source),
         offsets=pl.lit(offsets),

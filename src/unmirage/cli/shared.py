@@ -128,13 +128,14 @@ def load(
     how: dict[str, Any],
 ) -> Records:
     """The records behind the paths; what is read may not be written over."""
+    from unmirage.curves.options import files_of
     from unmirage.records import read
 
     found = given(paths)
     refuse_inputs(targets, found)
     with progress_bar("reading", quiet) as progress:
         records: Records = read(found, progress=progress, **how)
-    refuse_inputs(targets, input_files(records))
+    refuse_inputs(targets, files_of(records))
     return records
 
 
@@ -165,13 +166,6 @@ def refuse_inputs(targets: Sequence[Path | str | None], inputs: Sequence[str | P
     for target in targets:
         if target is not None and Path(target).resolve() in read:
             raise OptionError(f"{target} is an input", mend="write the output to another file")
-
-
-def input_files(records: Records) -> list[str]:
-    """The files that rows of the records came from."""
-    frames = (records.samples, records.aggregates)
-    named = [set(f["file"].drop_nulls().unique()) for f in frames if "file" in f.columns]
-    return sorted(set().union(*named))
 
 
 # ---------------------------------------------------------------- showing

@@ -44,7 +44,7 @@ class Options:
             **{name: list(getattr(self, name)) for name in _LISTS},
             "items": self.items,
             "chance": dict(self.chance),
-            "files": _files(records),
+            "files": files_of(records),
             "where": dict(self.where),
         }
 
@@ -105,7 +105,8 @@ def listed(names: str | Sequence[str]) -> Sequence[str]:
     return [names] if isinstance(names, str) else list(names)
 
 
-def _files(records: Records) -> list[str]:
+def files_of(records: Records) -> list[str]:
+    """The files that rows of the records came from."""
     frames = [f for f in (records.samples, records.aggregates) if "file" in f.columns]
     return sorted({n for f in frames for n in f["file"].drop_nulls().unique().to_list()})
 

@@ -60,7 +60,7 @@ def pool_weights(draws: Floats, seen: Floats, strength: float = _STRENGTH) -> Fl
 
 def combined(
     curves: Sequence[Curve], asked: Sequence[int], at: Sequence[Floats], *, seed: int, draws: int,
-    tell: Callable[[float], None],
+    tell: _Tell,
 ) -> dict[int, Prediction]:  # fmt: skip
     """The pool of the process and every law that can be fitted; half of the work is the weights."""
     members = _members(curves, at, seed, draws, lambda share: tell(share * len(curves) / 2))

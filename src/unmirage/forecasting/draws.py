@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from unmirage.forecasting.process import Ahead
 from unmirage.forecasting.series import BOUNDED, Batch, backward
+from unmirage.forecasting.types import LEVELS, Fan
 from unmirage.types import Floats
 
 
@@ -64,6 +66,19 @@ def target(data: Batch, targets: int) -> Batch:
     blank = np.full((len(n), targets), np.nan)
     n, se = np.repeat(n[:, None], targets, axis=1), np.repeat(data.se[:, -1:], targets, axis=1)
     return replace(data, x=blank, y=blank, n=n, se=se)
+
+
+def fan(scale: Floats, made: Floats, widest: Floats, known: NDArray[np.bool_]) -> Fan:
+    """The bands of draws (T, R) at ``scale`` (T,).
+
+    Where it is not ``known`` there is no median, and one band: the ``widest`` plausible (T, 2).
+    """
+    bands = {}
+    for level in (LEVELS[0], LEVELS[1], LEVELS[3]):
+        low, high = np.quantile(made, [(1 - level) / 2, (1 + level) / 2], axis=1)
+        beyond = widest if level == LEVELS[3] else np.full_like(widest, np.nan)
+        bands[level] = (np.where(known, low, beyond[:, 0]), np.where(known, high, beyond[:, 1]))
+    return Fan(scale, np.where(known, np.median(made, axis=1), np.nan), bands)
 
 
 def band_as_measured(band: Floats, data: Batch) -> Floats:

@@ -16,9 +16,10 @@ import polars as pl
 from unmirage.curves.options import Options, pick
 from unmirage.errors import InputError
 from unmirage.forecasting import single
+from unmirage.forecasting.draws import fan as make_fan
 from unmirage.forecasting.laws import LAWS
 from unmirage.forecasting.rates import extrapolate_pass_at_k
-from unmirage.forecasting.types import LEVELS, Fan, Forecast
+from unmirage.forecasting.types import Forecast
 from unmirage.metrics.passk import estimate, pass_at, right_answers
 from unmirage.types import Curve, Floats, Key, Records, Refusal
 
@@ -97,7 +98,8 @@ def _forecasts(
     made = extrapolate_pass_at_k(right, count, every, draws=min(draws, 200), seed=seed).draws.T
     widest = _widest(curve, made, np.log10(every), seed)
     reach = float(np.ptp(curve.x))
-    fan = _fan(grid, made[len(targets) :], widest[len(targets) :], curve.x[-1] + reach)
+    known = np.log10(grid) <= curve.x[-1] + reach
+    fan = make_fan(grid, made[len(targets) :], widest[len(targets) :], known)
     return [
         Forecast(
             curve.key, curve, float(k), float(np.log10(k) - curve.x[-1]), reach, "beta", made[t],
@@ -118,13 +120,3 @@ def _widest(curve: Curve, made: Floats, at: Floats, seed: int) -> Floats:
             [np.minimum(band[0], law.widest[:, 0]), np.maximum(band[1], law.widest[:, 1])]
         )
     return np.asarray(band.T)
-
-
-def _fan(grid: Floats, made: Floats, widest: Floats, last: float) -> Fan:
-    known = np.log10(grid) <= last
-    bands = {}
-    for level in (LEVELS[0], LEVELS[1], LEVELS[3]):
-        low, high = np.quantile(made, [(1 - level) / 2, (1 + level) / 2], axis=1)
-        far = widest if level == LEVELS[3] else np.full_like(widest, np.nan)
-        bands[level] = (np.where(known, low, far[:, 0]), np.where(known, high, far[:, 1]))
-    return Fan(grid, np.where(known, np.median(made, axis=1), np.nan), bands)

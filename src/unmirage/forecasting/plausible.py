@@ -61,10 +61,7 @@ def _laws(
     curves: Sequence[Curve], at: Sequence[Floats], hulls: list[Floats], seed: int
 ) -> list[Floats]:
     """The hulls, and the laws that are plausible."""
-    tried = [
-        single.predict(law, curves, at, seed=seed, draws=_DRAWS)
-        for law in map(LAWS.__getitem__, LAWS)
-    ]
+    tried = [single.predict(LAWS[name], curves, at, seed=seed, draws=_DRAWS) for name in LAWS]
     for k, hull in enumerate(hulls):
         there = [one for found in tried if (one := found[k]) is not None]
         best = min((one.aic for one in there), default=0.0)

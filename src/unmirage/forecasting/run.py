@@ -20,7 +20,6 @@ from unmirage.forecasting.in_k import forecast_in_k
 from unmirage.forecasting.series import batch
 from unmirage.forecasting.types import (
     FARTHEST,
-    LEVELS,
     Backtest,
     Fan,
     Forecast,
@@ -287,12 +286,6 @@ def _held_fan(curve: Curve, held: int, seed: int) -> Fan:
 
 
 def _bands(curve: Curve, grid: Floats, made: Prediction) -> Fan:
-    """Beyond where it is known there is no median, and one band: the widest plausible one."""
     known = grid - curve.x[-1] <= FARTHEST * np.ptp(curve.x)
     widest = make.band_as_measured(made.widest, batch([curve]))
-    bands = {}
-    for level in (LEVELS[0], LEVELS[1], LEVELS[3]):
-        ends = np.quantile(made.measured, [(1 - level) / 2, (1 + level) / 2], axis=1)
-        beyond = widest.T if level == LEVELS[3] else np.full((2, len(grid)), np.nan)
-        bands[level] = (np.where(known, ends[0], beyond[0]), np.where(known, ends[1], beyond[1]))
-    return Fan(10.0**grid, np.where(known, np.median(made.measured, axis=1), np.nan), bands)
+    return make.fan(10.0**grid, made.measured, widest, known)

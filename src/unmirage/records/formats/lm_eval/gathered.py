@@ -127,11 +127,11 @@ def named_filters(filters: pl.Series, documents: pl.Series, task: TaskFacts) -> 
     return pl.Series("filter", words, dtype=pl.String).gather(place)
 
 
-def counted(filters: pl.Series, verdicts: pl.Series) -> dict[str | None, Count]:
+def counted(filters: pl.Series, verdicts: pl.Series) -> Mapping[str | None, Count]:
     """Filter -> how many answers who counts right; filters under which nobody could say are out."""
     pairs = pl.DataFrame([filters.alias("filter"), verdicts.alias("verdict")])
     said = pairs.filter(pl.col("verdict") != NOBODY).group_by("filter", "verdict").len()
     found: dict[str | None, dict[str, int]] = {}
     for name, verdict, count in said.sort("filter", "verdict").iter_rows():
         found.setdefault(name, {})[_WORDS[verdict]] = count
-    return {name: dict(count) for name, count in found.items()}
+    return found
