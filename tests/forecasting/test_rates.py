@@ -113,3 +113,5 @@ def test_pass_at_k_needs_answers_and_a_k():
         unmirage.forecast(unmirage.read(table(logistic(5))), to={"k": 100})
     with pytest.raises(OptionError, match="k of"):
         unmirage.forecast(unmirage.read(answers), to={"k": 0.5})
+    with pytest.raises(OptionError, match="leads to no k"):
+        unmirage.forecast(unmirage.read(answers), to={"k": 100}, route="m4")

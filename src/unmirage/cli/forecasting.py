@@ -54,7 +54,12 @@ _PICTURES = typer.Option("--pictures", metavar="DIR", help="Write a PNG and an S
 def forecast(
     paths: Annotated[list[str], PATHS],
     to: Annotated[
-        list[str], typer.Option("--to", metavar="SCALE=X", help="The target: params=7e10.")
+        list[str],
+        typer.Option(
+            "--to",
+            metavar="SCALE=X",
+            help="The target: params=7e10, or params=7e10,tokens=1e12, or k=1000.",
+        ),
     ],
     family: Annotated[Many, FAMILY] = None,
     task: Annotated[Many, TASK] = None,
@@ -200,18 +205,20 @@ def backtest(
 
 
 def target(values: Sequence[str]) -> dict[str, list[float]]:
-    """``params=7e10,1.4e11``; several --to name one scale."""
+    """``params=7e10,1.4e11``, or ``params=7e10,tokens=1.4e12``, or one --to for each scale."""
     found: dict[str, list[float]] = {}
+    mend = "--to params=7e10, or --to params=7e10,tokens=1.4e12"
     for value in values:
-        name, _, rest = value.partition("=")
-        try:
-            found.setdefault(name, []).extend(float(v) for v in rest.split(","))
-        except ValueError:
-            raise OptionError(f"--to {value!r} is no SCALE=X", mend="--to params=7e10") from None
-    if len(found) != 1:
-        raise OptionError(
-            f"--to names {len(found)} scales", mend="one scale: --to params=7e10,1.4e11"
-        )
+        name = ""
+        for part in value.split(","):
+            start, sign, rest = part.partition("=")
+            name, number = (start.strip(), rest) if sign else (name, part)
+            try:
+                found.setdefault(name, []).append(float(number))
+            except ValueError:
+                raise OptionError(f"--to {value!r} is no SCALE=X", mend=mend) from None
+            if not name:
+                raise OptionError(f"--to {value!r} names no scale", mend=mend)
     return found
 
 

@@ -15,7 +15,7 @@ the errors of both are in the interval.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,11 +55,29 @@ class _Pair:
     v: Floats  # (M,)
 
 
+#: places of curves -> the predictions of their companions, one a place
+_First = Callable[[Sequence[int], Sequence[Curve]], Sequence[Prediction | None]]
+
+
 def run(
     route: str, curves: Sequence[Curve], asked: Sequence[int], at: Sequence[Floats], *, seed: int,
     draws: int,
 ) -> dict[int, Prediction]:  # fmt: skip
     """Predictions of the curves that have a companion."""
+
+    def first(places: Sequence[int], others: Sequence[Curve]) -> Sequence[Prediction | None]:
+        targets = [at[i] for i in places]
+        if route == "two_step":
+            return single.predict(LAWS["power_law"], others, targets, seed=seed, draws=draws)
+        return predict(others, targets, seed=seed, draws=draws)
+
+    return push(route, curves, asked, first, seed=seed)
+
+
+def push(
+    route: str, curves: Sequence[Curve], asked: Sequence[int], first: _First, *, seed: int
+) -> dict[int, Prediction]:
+    """The same with companions that ``first`` forecasts."""
     near: dict[object, list[Curve]] = defaultdict(list)
     for c in curves:
         near[c.key.family, c.key.task, c.key.settings].append(c)
@@ -72,16 +90,9 @@ def run(
     mine = [i for i in asked if i in pairs]
     if not mine:
         return {}
-    others = [pairs[i].other for i in mine]
-    targets = [at[i] for i in mine]
-    first: Sequence[Prediction | None]
-    if route == "two_step":
-        first = single.predict(LAWS["power_law"], others, targets, seed=seed, draws=draws)
-    else:
-        first = predict(others, targets, seed=seed, draws=draws)
+    steps = first(mine, [pairs[i].other for i in mine])
     made = {}
-    for k, i in enumerate(mine):
-        step = first[k]
+    for i, step in zip(mine, steps, strict=True):
         if step is not None:
             mean, spread = _slopes(pairs, i)
             ahead = _straight(pairs[i].other, step.expected)

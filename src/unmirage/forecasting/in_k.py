@@ -25,6 +25,8 @@ from unmirage.types import Curve, Floats, Key, Records, Refusal
 
 #: answers an item must have
 LEAST_ANSWERS = 4
+#: draws are fits to resampled items: more are slow and tell little more
+MOST_DRAWS = 200
 _FAN = 40
 _PLACE = ("family", "task")
 _SETTINGS = (
@@ -95,7 +97,9 @@ def _forecasts(
     grid = np.geomspace(1.0, max(*targets, curve.scale[-1]), _FAN)
     right, count = part["right"].to_numpy().astype(float), part["count"].to_numpy().astype(float)
     every = np.concatenate([targets, grid])
-    made = extrapolate_pass_at_k(right, count, every, draws=min(draws, 200), seed=seed).draws.T
+    made = extrapolate_pass_at_k(
+        right, count, every, draws=min(draws, MOST_DRAWS), seed=seed
+    ).draws.T
     widest = _widest(curve, made, np.log10(every), seed)
     reach = float(np.ptp(curve.x))
     known = np.log10(grid) <= curve.x[-1] + reach

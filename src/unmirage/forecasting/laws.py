@@ -57,8 +57,8 @@ class Law:
     #: parameters that are above 0 by their nature: fitted, and their bounds opened, in logarithms
     positive: tuple[str, ...] = ()
     #: the kinds of scores that it can hold for: "share", "chance" (a share with a chance level),
-    #: "positive" (a loss)
-    forms: tuple[str, ...] = ("share", "chance", "positive")
+    #: "excess" (a probability with one), "positive" (a loss)
+    forms: tuple[str, ...] = ("share", "chance", "excess", "positive")
 
     def __post_init__(self) -> None:
         check_facts(self)
@@ -234,7 +234,7 @@ for _law in (
         "log_pass_rate", ("a", "k"), ((1e-6, 60), (0, 4)), _log_pass,
         lambda t, e: [(a, k) for a in (0.3, 2.0, 8.0) for k in (0.1, 0.4, 1.0)],
         "-log pass rate = a C^-k: OpenAI 2023, arXiv 2303.08774, Sec. 3.2", ("a",),
-        ("share", "chance"),
+        ("share", "chance", "excess"),
     ),
     Law(
         "logit_line", ("a", "b"), ((-15, 15), (-8, 8)), _logit_line,

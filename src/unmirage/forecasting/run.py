@@ -16,7 +16,8 @@ from unmirage.forecasting import draws as make
 from unmirage.forecasting import routes
 from unmirage.forecasting.backtest import LEAST, hold_out
 from unmirage.forecasting.engine import cut
-from unmirage.forecasting.in_k import forecast_in_k
+from unmirage.forecasting.in_k import MOST_DRAWS, forecast_in_k
+from unmirage.forecasting.in_two import AXES, forecast_in_two
 from unmirage.forecasting.series import batch
 from unmirage.forecasting.types import (
     FARTHEST,
@@ -63,7 +64,8 @@ def forecast(
         from :func:`unmirage.read`.
     to
         the target, ``{"params": 7e10}``; the name is the scale axis, several values are several
-        forecasts. ``{"k": 1000}`` asks for pass@k beyond the answers sampled, model by model.
+        forecasts. ``{"k": 1000}`` asks for pass@k beyond the answers sampled, model by model;
+        ``{"params": 7e10, "tokens": 1.4e12}`` for a model of both, by a law of two scales.
     route
         "process" (a Gaussian process averaged over links, slopes and noise), "metric" (the smooth
         companion pushed through the metric), "two_step" (a loss, then the metric), "combined"
@@ -96,19 +98,31 @@ def forecast(
     >>> round(f.distance, 1), f.interval(0.5)[0] < 0.6 < f.interval(0.8)[1]
     (1.0, True)
     """
-    scale, targets = _target(to)
+    targets = _targets(to)
+    scale = next(iter(targets)) if len(targets) == 1 else ""
     options = options_of(
-        family=family, task=task, metric=metric, scale=None if scale == IN_K else scale,
+        family=family, task=task, metric=metric, scale=None if scale in (IN_K, "") else scale,
         where=where, by=by, ignore=ignore, checkpoint=checkpoint, items=items, chance=chance,
         higher_is_better=higher_is_better, lower_is_better=lower_is_better,
     )  # fmt: skip
     _check(records, seed, draws)
     asked_for = {
-        "version": version("unmirage"), "to": {scale: targets}, "route": route, "seed": seed,
+        "version": version("unmirage"), "to": targets, "route": route, "seed": seed,
         "draws": draws,
     }  # fmt: skip
+    if not scale:
+        both, left, made_of = forecast_in_two(
+            records, options, targets, route=route, seed=seed, draws=draws, fan=fan
+        )
+        settings = {**asked_for, **options.told(made_of, records), "scale": list(targets)}
+        return Forecasts(tuple(both), tuple(left), (*records.notes, *made_of.notes), settings)
     if scale == IN_K:
-        every, lost = forecast_in_k(records, options, targets, seed=seed, draws=draws)
+        if route != "process":
+            raise OptionError(
+                f"--route {route} leads to no k", mend="--to k=... without --route: it has one way"
+            )
+        asked_for |= {"route": "beta", "draws": min(draws, MOST_DRAWS)}
+        every, lost = forecast_in_k(records, options, targets[IN_K], seed=seed, draws=draws)
         settings = {**asked_for, **options.told(Built((), (), (), ()), records)}
         return Forecasts(tuple(every), tuple(lost), records.notes, settings)
     built = build(records, options)
@@ -119,7 +133,7 @@ def forecast(
             f"no curve has the {LEAST} rungs that a forecast needs",
             mend="more models, or a target on another scale: --to tokens=1e12",
         )
-    at = np.log10(np.asarray(targets, float))
+    at = np.log10(np.asarray(targets[scale], float))
     steps = Steps(len(curves) * (2 if fan else 1), progress)
     made = routes.run(route, curves, asked, [at] * len(curves), seed=seed, draws=draws, tell=steps)
     fans = _fans(route, curves, asked, at, seed, steps) if fan else {}
@@ -212,11 +226,15 @@ def backtest(
 # ---------------------------------------------------------------- parts
 
 
-def _target(to: Mapping[str, float | Sequence[float]]) -> tuple[str, list[float]]:
+def _targets(to: Mapping[str, float | Sequence[float]]) -> dict[str, list[float]]:
     mend = "{'params': 7e10}, or --to params=7e10"
-    if not isinstance(to, Mapping) or len(to) != 1:
-        raise OptionError(f"a target of {to!r}", mend=f"one scale and its value: {mend}")
-    ((name, value),) = to.items()
+    if not isinstance(to, Mapping) or not to or (len(to) > 1 and {*to} != {*AXES}):
+        both = "one scale and its value, or params and tokens"
+        raise OptionError(f"a target of {to!r}", mend=f"{both}: {mend}")
+    return {name: _values(name, to[name], mend) for name in (to if len(to) == 1 else AXES)}
+
+
+def _values(name: str, value: float | Sequence[float], mend: str) -> list[float]:
     if name not in (*SCALES, *ASKED_SCALES, IN_K):
         known = ", ".join((*SCALES, *ASKED_SCALES, IN_K))
         raise OptionError(f"no scale is named {name!r}", mend=f"{known}: {mend}")
@@ -225,7 +243,7 @@ def _target(to: Mapping[str, float | Sequence[float]]) -> tuple[str, list[float]
         raise OptionError(f"a target of {value!r}", mend=f"numbers above 0: {mend}")
     if name == IN_K and min(values) < 1:
         raise OptionError(f"k of {min(values):g}", mend="answers an item, from 1 on: --to k=100")
-    return name, values
+    return values
 
 
 def _check(records: object, seed: object, draws: int) -> None:

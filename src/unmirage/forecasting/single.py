@@ -52,14 +52,24 @@ def predict(
     """
     usable(law)
     each = list(at) if isinstance(at, (list, tuple)) else [np.asarray(at)] * len(curves)
+    rungs = [c.x - c.x[0] for c in curves]
+    ahead = [np.asarray(a) - c.x[0] for a, c in zip(each, curves, strict=True)]
+    return predict_at(law, curves, rungs, ahead, seed=seed, draws=draws)
+
+
+def predict_at(
+    law: Law, curves: Sequence[Curve], rungs: Sequence[Floats], ahead: Sequence[Floats], *,
+    seed: int = 0, draws: int = 200,
+) -> list[Prediction | None]:  # fmt: skip
+    """The same with the places that the formula takes: of the rungs (M, ...) and of the targets."""
     made: list[Prediction | None] = [None] * len(curves)
     groups: dict[int, list[int]] = defaultdict(list)
     for i, c in enumerate(curves):
         if why_not(law, c) is None:
             groups[len(c.scale)].append(i)
     for places in groups.values():
-        mine = [curves[i] for i in places]
-        found = _together(law, mine, [each[i] for i in places], seed, draws)
+        mine, t = [curves[i] for i in places], np.stack([rungs[i] for i in places])
+        found = _together(law, mine, t, [ahead[i] for i in places], seed, draws)
         for i, one in zip(places, found, strict=True):
             made[i] = one
     return made
@@ -80,11 +90,10 @@ def why_not(law: Law, curve: Curve) -> tuple[str, str] | None:
 
 
 def _together(
-    law: Law, curves: Sequence[Curve], at: Sequence[Floats], seed: int, draws: int
+    law: Law, curves: Sequence[Curve], t: Floats, ahead: Sequence[Floats], seed: int, draws: int
 ) -> list[Prediction | None]:
     """The predictions of curves with one number of rungs."""
     units = [to_error(c) for c in curves]
-    t = np.stack([c.x - c.x[0] for c in curves])
     y, v = np.stack([u[0] for u in units]), np.stack([u[1] for u in units])
     rng = stream(seed, "law", law.name, curves[0].key.label())
     found = fit(law, t, y, v, draws=draws, rng=rng)
@@ -97,7 +106,7 @@ def _together(
         # degenerate draws are no forecasts; their places go to the others
         rows = np.resize(np.flatnonzero(use), draws) if use.any() else np.arange(draws)
         with np.errstate(all="ignore"):
-            error = law.formula(found.draws[k][rows], np.asarray(at[k]) - c.x[0]).T
+            error = law.formula(found.draws[k][rows], ahead[k]).T
         if np.isfinite(error).all():
             a, b = units[k][2:]
             scores = [a + b * error, a + b * (error + found.tau[k] * noise[0, k])]

@@ -18,15 +18,20 @@ from unmirage.forecasting.fitting import DEGENERATE, UNFINISHED, fit
 from unmirage.forecasting.laws import Law
 from unmirage.types import Floats
 
+#: models that a law of two scales needs
+LEAST = 7
+
 
 def _formula(theta: Floats, t: Floats) -> Floats:
     """t (..., M, 2): decades of N and of D beyond the smallest."""
     e, a_size, a, b_size, b = np.moveaxis(theta[..., None, :], -1, 0)
-    decades = np.log(10.0) * t
-    with np.errstate(over="ignore"):
-        return np.asarray(
-            e + a_size * np.exp(-a * decades[..., 0]) + b_size * np.exp(-b * decades[..., 1])
-        )
+    falls = np.clip(-np.log(10.0) * np.stack([a * t[..., 0], b * t[..., 1]]), -80.0, 80.0)
+    return np.asarray(e + a_size * np.exp(falls[0]) + b_size * np.exp(falls[1]))
+
+
+def _share(theta: Floats, t: Floats) -> Floats:
+    """-log of the share above chance follows the law: it ends at chance and at the best score."""
+    return -np.expm1(-np.clip(_formula(theta, t), -3.0, 80.0))
 
 
 def _start(t: Floats, e: Floats) -> Sequence[Sequence[float]]:
@@ -39,6 +44,10 @@ def _start(t: Floats, e: Floats) -> Sequence[Sequence[float]]:
     ]
 
 
+def _start_share(t: Floats, e: Floats) -> Sequence[Sequence[float]]:
+    return _start(t, -np.log(np.clip(1.0 - e, 1e-3, 1.0)))
+
+
 TWO_SCALES = Law(
     "two_scales",
     ("E", "A", "a", "B", "b"),
@@ -46,6 +55,16 @@ TWO_SCALES = Law(
     _formula,
     _start,
     "Hoffmann et al. 2022, arXiv 2203.15556, Eq. 2",
+    forms=("positive",),
+)
+TWO_SCALES_SHARE = Law(
+    "two_scales",
+    ("E", "A", "a", "B", "b"),
+    ((0, 5), (0, 30), (0, 3), (0, 30), (0, 3)),
+    _share,
+    _start_share,
+    "the same of -log((y - chance) / (best - chance))",
+    forms=("share", "chance", "excess"),
 )
 
 
@@ -94,10 +113,10 @@ def forecast_two_scales(
     n, d, y = (np.asarray(v, float).ravel() for v in (params, tokens, loss))
     if not (np.isfinite([n, d, y]).all() and (np.array([n, d, y, [*y]]) > 0).all()):
         raise OptionError("a scale or loss that is not above 0", mend="leave such rows out")
-    if len(y) < 7 or len(np.unique(n)) < 2 or len(np.unique(d)) < 2:
+    if len(y) < LEAST or len(np.unique(n)) < 2 or len(np.unique(d)) < 2:
         raise InputError(
             f"{len(y)} models, {len(np.unique(n))} sizes, {len(np.unique(d))} numbers of tokens",
-            mend="a law of two scales needs 7 models that differ in both",
+            mend=f"a law of two scales needs {LEAST} models that differ in both",
         )
     size, start = y.max(), np.array([n.min(), d.min()])
     t = np.log10(np.stack([n, d], axis=1) / start)

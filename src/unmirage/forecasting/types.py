@@ -52,6 +52,9 @@ class Forecast:
     notes: tuple[Note, ...] = ()
     #: law -> how its fit ended: converged, at_bound, degenerate or unfinished; none for the process
     status: Mapping[str, str] = field(default_factory=dict)
+    #: of a target of two scales: params and tokens; ``at`` is then 6 N D, and ``distance`` and
+    #: ``reach`` are of the axis on which the target is farther for what the rungs span
+    place: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def known(self) -> bool:

@@ -92,6 +92,8 @@ _OTHERS: tuple[tuple[Facts, tuple[str, ...]], ...] = (
     (_share("meteor", "METEOR"), ()),
     (_share("iou", "intersection over union"), ("miou",)),
     (_share("auc", "area under the ROC curve"), ("auroc", "roc_auc")),
+    (_share("pass_until", "pass rate"), ()),
+    (_error("log_pass_rate", "-log pass rate", continuous=False, unit="nats"), ()),
     (_share("pass_rate", "pass rate"), ("success_rate", "solve_rate")),
     (_share("seed_success", "share of seeds that succeed", binary=True), ()),
     (_within("mcc", "Matthews correlation"), ("matthews_correlation", "matthews_corrcoef")),

@@ -57,6 +57,8 @@ SAMPLE: dict[str, pl.DataType | type[pl.DataType]] = {
     "choice_credit": REALS,  # credit of each option (BIG-bench target_scores)
     "target_index": pl.Int64,  # index of the right option
     "squared_error": pl.Float64,  # of an answer of numbers (an image), mean over its values
+    "tries": pl.Int64,  # with passes: how often the item was tried, and passed
+    "passes": pl.Int64,
     "metric": pl.String,  # with score: per-item scores as the harness reported them
     "score": pl.Float64,
     "higher_is_better": pl.Boolean,
@@ -153,6 +155,8 @@ SAMPLE_ALIASES: dict[str, tuple[str, ...]] = {
     "choice_logprobs": ("choices_logprobs", "option_logprobs"),
     "choice_credit": ("target_scores",),
     "target_index": ("gold_index", "answer_index", "label_index"),
+    "tries": ("n_tries", "num_tries", "attempts", "n_attempts"),
+    "passes": ("n_passes", "num_passes", "successes", "n_successes"),
 }
 #: names that mean an item only in a table that holds outputs or targets, and no better name
 WEAK_ITEM = ("idx", "id", "index")

@@ -22,6 +22,7 @@ FROM = "\0from"
 CORRECT = ("correct", "is_correct")
 ANSWERS = ("output", "token_logprobs", "choice_logprobs", "token_correct")
 SCORABLE = (*ANSWERS, "squared_error")
+TRIES = ("tries", "passes")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def long(seen: Recognised, options: Options) -> tuple[Recognised, frozenset[str]
         OptionError: several score columns beside outputs: rows would repeat the outputs.
     """
     frame = seen.table.frame
-    if "score" in frame.columns:
+    if "score" in frame.columns or (seen.samples and {*TRIES} <= {*frame.columns}):
         return seen, frozenset()
     used, names = named(frame, options.scores)
     if not names and seen.samples:

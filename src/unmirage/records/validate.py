@@ -18,8 +18,9 @@ from unmirage.records.columns import (
     SETTINGS,
 )
 from unmirage.records.recognise import Recognised
-from unmirage.records.shape import FROM, SCORABLE, facts_of
+from unmirage.records.shape import FROM, SCORABLE, TRIES, facts_of
 from unmirage.records.table import Options, Table, show, value_problem
+from unmirage.records.until import LOG_RATE, RATE, unfold
 from unmirage.types import Note
 
 _MENDS = {
@@ -100,6 +101,8 @@ def validate(seen: Recognised, options: Options) -> tuple[pl.DataFrame, tuple[No
     for column in [c for c in work.frame.columns if c in known]:
         _cast(work, column, known[column], seen.factors.get(column, 1.0))
     _scales(work)
+    if seen.samples and {*TRIES} <= {*work.frame.columns}:
+        _tries(work)
     _defaults(work)
     _percent(work)
     if seen.samples:
@@ -309,6 +312,31 @@ def _samples(work: _Work) -> None:
             above = (s.list.max() > 1e-3).fill_null(False)
             work.refuse(above, column, "holds a log-probability above 0", mend, s)
     _choices(work)
+
+
+def _tries(work: _Work) -> None:
+    """Pass rates, where items were tried again and again and there is no other score."""
+    mend = "whole numbers: tries from 1 on, passes from 0 to tries"
+    for column, low in (("tries", 1), ("passes", 0)):
+        s = work.frame[column]
+        work.refuse(s.is_null(), column, "is empty", mend, s)
+        s = work.frame[column]
+        work.refuse(s < low, column, f"is below {low}", mend, s)
+    more = work.frame["passes"] > work.frame["tries"]
+    work.refuse(more, "passes", "is above tries", mend, work.frame["passes"])
+    if "score" in work.frame.columns:
+        return
+    frame, numbers = unfold(work.frame), work.table.numbers
+    work.table = replace(work.table, frame=frame, numbers=pl.concat([numbers, numbers]))
+    for name, why in (
+        (RATE, "items tried until their first pass"),
+        (LOG_RATE, "items without one"),
+    ):
+        lost = frame.filter(metric=name)["score"].null_count()
+        if lost:
+            work.note("warning", "no_rate", f"{why} have no {name}: left out", lost)
+    there = work.frame["score"].is_not_null()
+    work.keep(there)
 
 
 def _number_items(work: _Work) -> None:

@@ -38,7 +38,7 @@ def section(made: Forecasts) -> Markup:
     rows = [
         {
             "label": text.visible(f.key.label(), 120),
-            "at": text.scale(f.at, f.curve.scale_name),
+            "at": forecasts.target(f),
             "distance": f"{f.distance:+.2f}" if f.distance > 0 else "inside",
             "last": text.number(float(f.curve.score[-1])),
             "median": text.number(f.median) if f.known else "not known",

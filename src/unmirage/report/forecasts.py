@@ -48,6 +48,7 @@ def _forecast(f: Forecast) -> View:
         **key_view(f.key),
         "scale_name": f.curve.scale_name,
         "at": plain(f.at),
+        "place": plain(dict(f.place)),
         "distance_decades": plain(f.distance),
         "reach_decades": plain(f.reach),
         "known": f.known,
@@ -93,6 +94,7 @@ def to_frame(made: Forecasts) -> pl.DataFrame:
             "settings": ", ".join(f"{k}={v}" for k, v in f.key.settings),
             "scale": f.curve.scale_name,
             "at": f.at,
+            **{f"at_{name}": value for name, value in f.place.items()},
             "distance_decades": f.distance,
             "known": f.known,
             "route": f.route,
@@ -129,6 +131,20 @@ def fits(f: Forecast) -> str:
     return f"; fits: {', '.join(said)}" if said else ""
 
 
+def target(f: Forecast) -> str:
+    """Where a forecast is, in words: 70B, or 70B params and 1.4T tokens.
+
+    >>> from types import SimpleNamespace as Some
+    >>> target(Some(at=7e10, place={}, curve=Some(scale_name="params")))
+    '70B'
+    >>> target(Some(place={"params": 7e10, "tokens": 1.4e12}))
+    '70B params and 1.4T tokens'
+    """
+    if not f.place:
+        return text.scale(f.at, f.curve.scale_name)
+    return " and ".join(f"{text.scale(v, name)} {name}" for name, v in f.place.items())
+
+
 def beyond(f: Forecast) -> str:
     """How far the target lies, in words.
 
@@ -147,8 +163,6 @@ def to_text(made: Forecasts, every: bool = False, most: int = 40) -> Iterable[An
     from rich.text import Text
 
     shown = made.forecasts if every else made.forecasts[:most]
-    first = shown[0]
-    scale = first.curve.scale_name
     sampled = "with the sampling error of as many items as the rungs have"
     many = f"{len(made.forecasts):,} forecast{'s' if len(made.forecasts) > 1 else ''}"
     yield f"{many}; predictive intervals of the score, {sampled}"
@@ -158,7 +172,7 @@ def to_text(made: Forecasts, every: bool = False, most: int = 40) -> Iterable[An
         if place != before:
             yield Text(f"\n{text.visible(place, 120)}", style="bold")
             before = place
-        yield Text("\n".join(_lines(f, scale)))
+        yield Text("\n".join(_lines(f)))
     yield ""
     if len(shown) < len(made.forecasts):
         more = len(made.forecasts) - len(shown)
@@ -172,11 +186,11 @@ def to_text(made: Forecasts, every: bool = False, most: int = 40) -> Iterable[An
     )
 
 
-def _lines(f: Forecast, scale: str) -> list[str]:
+def _lines(f: Forecast) -> list[str]:
     """One forecast in two or three lines."""
     held = ", ".join(f"{k}={v}" for k, v in f.key.settings)
     name = f"{text.visible(f.key.metric, 40)}{f' [{text.visible(held, 60)}]' if held else ''}"
-    at = f"at {text.scale(f.at, scale)} ({beyond(f)}), now {text.number(_last(f))}"
+    at = f"at {target(f)} ({beyond(f)}), now {text.number(_last(f))}"
     wide = text.interval(list(f.interval(0.95)))
     if not f.known:
         return [f"  {name} {at}", f"    not known; 95 %: {wide}", f"    why: {why(f)}"]

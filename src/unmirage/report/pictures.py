@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from hashlib import sha1
+from hashlib import sha1, sha256
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +97,21 @@ def render(drawn: Any, suffix: str, scale: float) -> bytes:
 
     spec = drawn.to_json(indent=None)
     if suffix == ".svg":
-        return str(vl_convert.vegalite_to_svg(spec)).encode("utf-8")
+        return _own_ids(str(vl_convert.vegalite_to_svg(spec))).encode("utf-8")
     return bytes(vl_convert.vegalite_to_png(spec, scale=scale))
+
+
+def _own_ids(svg: str) -> str:
+    """Clip paths named after the picture: vl-convert counts them on from picture to picture."""
+    names = re.findall(r' id="(clip\d+)"', svg)
+    order = {name: str(i) for i, name in enumerate(dict.fromkeys(names))}
+
+    def numbered(before: str) -> str:
+        pattern = r'( id="|="url\(#)(clip\d+)'
+        return re.sub(pattern, lambda m: m[1] + before + order.get(m[2], m[2]), svg)
+
+    digest = sha256(numbered("").encode()).hexdigest()[:12]
+    return numbered(f"clip-{digest}-")
 
 
 # ---------------------------------------------------------------- words
