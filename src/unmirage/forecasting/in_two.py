@@ -120,7 +120,8 @@ def surfaces(records: Records, options: Options) -> tuple[list[Surface], list[Re
     notes = [n for n in built.notes if n.code not in ("scale", "small_scale")]
     notes.append(Note("info", "scale", "scale axes: params and tokens (log10, decades)"))
     if names:
-        text = f"{', '.join(names)}: taken to name how long a model was trained (--by NAME keeps them apart)"
+        said = "taken to name how long a model was trained (--by NAME keeps them apart)"
+        text = f"{', '.join(names)}: {said}"
         notes.append(Note("info", "training_names", text))
     if lost:
         text = f"{lost} rows lack params or tokens and are left out"
