@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from unmirage.forecasting.types import LEVELS, Backtest, Forecast
-from unmirage.report import axes, text, words
+from unmirage.report import axes, forecasts, text, words
 from unmirage.report.pictures import themed
 from unmirage.types import Curve
 
@@ -60,7 +60,10 @@ def fan(f: Forecast, whole: Curve | None = None) -> Any:
         layers += _target(alt, f, up, x)
     title = alt.TitleParams(
         text=text.shorten(f"{f.key.task} under {f.key.metric}", 52),
-        subtitle=[text.shorten(_place(f), 74), text.shorten(_said(f, whole), 86)],
+        subtitle=[
+            text.shorten(_place(f), 74),
+            text.shorten(_said(f, whole), 104 if f.place else 86),
+        ],
         anchor="start",
         fontSize=14,
     )
@@ -83,6 +86,8 @@ def _said(f: Forecast, whole: Curve | None) -> str:
         far = f"inside the range of the rungs ({f.reach:.2g} decades)"
     if whole is not None:
         return f"hollow: held out; {far}"
+    if f.place:
+        far = f"{forecasts.target(f)}: {far}"
     if not f.known:
         return f"not known: {far}; 95 %: {text.interval(list(f.widest))}"
     return f"{text.number(f.median)}, 95 %: {text.interval(list(f.interval(0.95)))}; {far}"

@@ -27,7 +27,13 @@ def backtest_html(made: Backtest) -> str:
     return _page(
         "unmirage backtest",
         _render(
-            "backtest.html.j2", head=head, lines=lines, charts=charts, settings=_settings(made)
+            "backtest.html.j2",
+            head=head,
+            lines=lines,
+            charts=charts,
+            notes=_notes(made),
+            refused=_refused(made),
+            settings=_settings(made),
         ),
     )
 
@@ -44,7 +50,7 @@ def section(made: Forecasts) -> Markup:
             "median": text.number(f.median) if f.known else "not known",
             "bands": [text.interval(list(f.interval(v))) if f.known else "" for v in (0.5, 0.8)],
             "widest": text.interval(list(f.interval(0.95))),
-            "why": forecasts.why(f),
+            "why": f"why so wide: {forecasts.why(f)}" if f.known else forecasts.why(f),
         }
         for f in made.forecasts
     ]
@@ -53,10 +59,19 @@ def section(made: Forecasts) -> Markup:
         rows=rows,
         charts=drawn,
         undrawn=len(made.forecasts) - len(drawn),
-        refused=[f"{r.key.label()}: {r.reason}" for r in made.refused],
+        notes=_notes(made),
+        refused=_refused(made),
         farthest=f"{FARTHEST:g}",
         settings=_settings(made),
     )
+
+
+def _notes(made: Forecasts | Backtest) -> list[str]:
+    return [text.visible(n) for n in forecasts.notes(made)]
+
+
+def _refused(made: Forecasts | Backtest) -> list[str]:
+    return [text.visible(f"{r.key.label()}: {r.reason}") for r in made.refused]
 
 
 def _settings(made: Forecasts | Backtest) -> list[tuple[str, str]]:

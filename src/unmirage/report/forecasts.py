@@ -180,6 +180,7 @@ def to_text(made: Forecasts, every: bool = False, most: int = 40) -> Iterable[An
     if made.refused:
         curves = f"{len(made.refused):,} curve{'s' if len(made.refused) > 1 else ''}"
         yield f"{curves} could not be forecast: {_reasons(made)}"
+    yield from _warnings(made)
     yield (
         f"decades: beyond the largest rung; farther than {FARTHEST:g} times the range of the rungs "
         "the answer is: not known"
@@ -201,6 +202,20 @@ def _lines(f: Forecast) -> list[str]:
 
 def _last(f: Forecast) -> float:
     return float(f.curve.score[-1])
+
+
+def notes(made: Forecasts | Backtest, *levels: str) -> list[str]:
+    """What must be known of the data, a sentence each, of these levels or of all."""
+    said = [
+        n.message + (f" ({n.count:,})" if n.count else "") + (f" ({n.file})" if n.file else "")
+        for n in made.notes
+        if not levels or n.level in levels
+    ]
+    return list(dict.fromkeys(said))
+
+
+def _warnings(made: Forecasts | Backtest) -> Iterable[str]:
+    return (f"! {text.visible(n, 300)}" for n in notes(made, "warning"))
 
 
 def _reasons(made: Forecasts | Backtest) -> str:
@@ -286,6 +301,7 @@ def backtest_text(made: Backtest, by: str = "task") -> Iterable[Any]:
     for line in lines:
         table.add_row(*line)
     yield table
+    yield from _warnings(made)
     yield (
         "in 50 %: held-out scores inside the 50 % interval (a tie counts by its share); "
         "CRPS: smaller is better, shares in points of 1, other metrics in ranges of their series; "
