@@ -102,6 +102,40 @@ def test_a_backtest_scores_what_was_held_out(records):
     assert last["observed"][0] == logistic(8, seed=0)[-1]
 
 
+@pytest.mark.parametrize("route", ["process", "power_law", "combined"])
+def test_a_fan_changes_no_number_and_ends_at_the_target(records, route):
+    how = {"to": {"params": [1e10, 3e10]}, "route": route, "task": "t1", "draws": 200}
+    plain = unmirage.forecast(records, **how).forecasts
+    drawn = unmirage.forecast(records, **how, fan=True).forecasts
+    for a, b in zip(plain, drawn, strict=True):
+        assert np.array_equal(a.draws, b.draws)
+        assert a.widest == b.widest
+    fan = drawn[1].fan
+    assert drawn[0].fan is None
+    assert fan.median[-1] == pytest.approx(drawn[1].median)
+    assert fan.bands[0.95][1][-1] == pytest.approx(drawn[1].interval(0.95)[1])
+
+
+@pytest.mark.parametrize("route", ["power_law", "combined"])
+def test_a_backtest_goes_any_route(records, route):
+    made = unmirage.backtest(records, held_out=2, route=route, draws=100, examples=2)
+    assert made.rows.height == 4 * 2
+    assert made.settings["route"] == route
+    assert [f.route for f, _ in made.examples] == [route] * 2
+    f, whole = made.examples[0]
+    last = made.rows.filter(task=f.key.task, family=f.key.family, ahead=2)
+    assert last["median"][0] == pytest.approx(f.median)
+    assert f.fan.median[-1] == pytest.approx(f.median)
+    assert f.fan.scale[-1] == pytest.approx(whole.scale[-1])
+
+
+def test_a_backtest_counts_what_a_route_does_not_reach(records):
+    made = unmirage.backtest(records, held_out=[2, 3], route="m4", draws=100)  # 6 rungs needed
+    assert set(made.rows["held_out"]) == {2}
+    with pytest.raises(InputError, match="does not lead to it"):
+        unmirage.backtest(records, held_out=1, route="metric", draws=100)
+
+
 @pytest.mark.parametrize("route", ["metric", "two_step"])
 def test_the_metric_route_finds_simulated_truth(route):
     """Exact match of 8 tokens from its cross-entropy, in the same answers."""

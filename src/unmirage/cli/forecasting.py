@@ -47,6 +47,9 @@ from unmirage.errors import OptionError
 _JSON = typer.Option(
     "--json", metavar="FILE", help="Write JSON (docs/forecasting.md); - for stdout."
 )
+_ROUTE = typer.Option(
+    metavar="NAME", help="process, metric, two_step, combined, or a law (docs/forecasting.md)."
+)
 _OUT = typer.Option("--out", "-o", metavar="FILE", help="Write a table: .csv or .parquet.")
 _PICTURES = typer.Option("--pictures", metavar="DIR", help="Write a PNG and an SVG of each fan.")
 
@@ -64,13 +67,7 @@ def forecast(
     family: Annotated[Many, FAMILY] = None,
     task: Annotated[Many, TASK] = None,
     metric: Annotated[Many, METRIC] = None,
-    route: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="process, metric, two_step, combined, or a law (docs/forecasting.md).",
-        ),
-    ] = "process",
+    route: Annotated[str, _ROUTE] = "process",
     where: Annotated[Many, WHERE] = None,
     columns: Annotated[Many, READ_COLUMNS] = None,
     scores: Annotated[Many, READ_SCORES] = None,
@@ -145,6 +142,7 @@ def backtest(
     group: Annotated[
         str, typer.Option("--group", metavar="COLUMN", help="A row of the table for each: task.")
     ] = "task",
+    route: Annotated[str, _ROUTE] = "process",
     where: Annotated[Many, WHERE] = None,
     columns: Annotated[Many, READ_COLUMNS] = None,
     scores: Annotated[Many, READ_SCORES] = None,
@@ -185,8 +183,9 @@ def backtest(
         )  # fmt: skip
         with progress_bar("backtest", quiet) as progress:
             made = make(
-                records, held_out=held, scale=scale, draws=draws, progress=progress, **options
-            )
+                records, held_out=held, scale=scale, route=route, draws=draws, progress=progress,
+                **options,
+            )  # fmt: skip
         if json == "-":
             typer.echo(report.backtest_json(made), nl=False)
         elif not quiet:

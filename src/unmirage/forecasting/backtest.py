@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from unmirage.curves.uncertainty import stream
-from unmirage.forecasting import scoring
+from unmirage.forecasting import routes, scoring
 from unmirage.forecasting.baselines import BASELINES
 from unmirage.forecasting.engine import cut, predict
 from unmirage.forecasting.process import STRENGTH
@@ -43,22 +43,39 @@ def hold_out(
     curves: Sequence[Curve],
     rungs: Sequence[int] = (1, 2, 3),
     *,
+    route: str = "process",
     seed: int = 0,
     draws: int = 500,
     strength: float = STRENGTH,
     baselines: bool = True,
-    progress: Callable[[int], None] | None = None,
+    more: Mapping[tuple[int, int], Floats] | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> tuple[pl.DataFrame, list[tuple[int, int, Prediction]]]:
-    """The rows of :class:`Backtest` and, for each (curve, rungs held out), the prediction."""
+    """The rows of :class:`Backtest` and, for each (curve, rungs held out), the prediction.
+
+    Curves that the route does not lead to from so few rungs have none. ``more``: further targets,
+    log10, of a curve and number of rungs held out; they are not scored.
+    """
     rows: list[dict[str, Any]] = []
     made = []
     for held in rungs:
         places = [i for i, c in enumerate(curves) if len(c.scale) - held >= LEAST]
         trains = [cut(curves[i], -held) for i in places]
         at = [curves[i].x[-held:] for i in places]
-        found = predict(trains, at, seed=seed, draws=draws, strength=strength, progress=progress)
+        beyond = {} if more is None else more
+        every = [
+            np.concatenate([a, beyond.get((i, held), [])]) for i, a in zip(places, at, strict=True)
+        ]
+        if route == "process":
+            made_of = predict(
+                trains, every, seed=seed, draws=draws, strength=strength, progress=progress
+            )
+            found = dict(enumerate(made_of))
+        else:
+            here = range(len(trains))
+            found = routes.run(route, trains, here, every, seed=seed, draws=draws, tell=progress)
         others = {name: make(trains, at) for name, make in (BASELINES.items() if baselines else ())}
-        for k, i in enumerate(places):
+        for k, i in ((k, i) for k, i in enumerate(places) if k in found):
             beside = {name: drawn[k] for name, drawn in others.items()}
             rows += _rows(curves[i], trains[k], held, found[k], beside, seed)
             made.append((i, held, found[k]))
@@ -74,13 +91,14 @@ def _rows(
     seed: int,
 ) -> list[dict[str, Any]]:
     seen, size, key = curve.score[-held:], unit(curve), curve.key
+    measured = found.measured[:held]
     uniform = stream(seed, "pit", key.label(), curve.scale_name, str(held)).random(held)
-    pits = scoring.pit(found.measured, seen, uniform)
-    scores = {"crps": scoring.crps(found.measured, seen) / size}
+    pits = scoring.pit(measured, seen, uniform)
+    scores = {"crps": scoring.crps(measured, seen) / size}
     for name, drawn in others.items():
         scores[f"crps_{name}"] = scoring.crps(drawn, seen) / size
     tails = [q for level in LEVELS for q in ((1 - level) / 2, (1 + level) / 2)]
-    bounds = np.quantile(found.measured, [0.5, *tails], axis=1)
+    bounds = np.quantile(measured, [0.5, *tails], axis=1)
     names = ["median", *(f"{e}_{round(100 * v)}" for v in LEVELS for e in ("low", "high"))]
     return [
         {

@@ -193,14 +193,13 @@ def flat(strength: float = 1.0) -> Prior:
 
 
 def learn(
-    like: Mapping[str, Floats], count: Mapping[str, Floats], start: Prior, steps: int = 60
+    density: Mapping[str, Floats], count: Mapping[str, Floats], start: Prior, steps: int = 60
 ) -> Prior:
-    """The prior by EM on series of all kinds, log likelihoods (B, H) by kind.
+    """The prior by EM on series of all kinds, likelihoods (B, H) by kind, largest 1.
 
     ``count`` (B,): how much each series counts; ``start`` is a Dirichlet prior.
     """
     found = start
-    density = {k: np.exp(v - v.max(axis=1, keepdims=True)) for k, v in like.items()}
     for _ in range(steps):
         totals = {}
         for kind, values in density.items():
@@ -214,23 +213,24 @@ def weigh(
     like: Mapping[str, Floats], count: Mapping[str, Floats], start: Prior
 ) -> dict[str, Floats]:
     """Weights of the grid (B, H) by kind: what all other series say, then the series itself."""
-    shares = _shares(like, count, learn(like, count, start))
+    density = {k: np.exp(v - v.max(axis=1, keepdims=True)) for k, v in like.items()}
+    shares = _shares(density, count, learn(density, count, start))
     total, made = _total({k: v.sum(axis=0) for k, v in shares.items()}, start), {}
     for kind, share in shares.items():
         mine = share.reshape(len(share), len(LINKS[kind]), -1)
         points = np.stack([total.point[name] for name in LINKS[kind]])
         links = np.maximum(total.link[kind] - mine.sum(axis=2), start.link[kind])
         others = np.maximum(points - mine, np.stack([start.point[n] for n in LINKS[kind]]))
-        made[kind] = responsibilities(like[kind], _joint(links, others))
+        made[kind] = responsibilities(density[kind], _joint(links, others))
     return made
 
 
 def _shares(
-    like: Mapping[str, Floats], count: Mapping[str, Floats], prior: Prior
+    density: Mapping[str, Floats], count: Mapping[str, Floats], prior: Prior
 ) -> dict[str, Floats]:
     return {
         kind: responsibilities(values, prior.weight(kind)) * count[kind][:, None]
-        for kind, values in like.items()
+        for kind, values in density.items()
     }
 
 
@@ -245,9 +245,9 @@ def _total(totals: Mapping[str, Floats], start: Prior) -> Prior:
     return Prior(links, points)
 
 
-def responsibilities(log_like: Floats, weight: Floats) -> Floats:
-    """Posterior weights of the grid for each series, (B, H)."""
-    share = np.exp(log_like - log_like.max(axis=1, keepdims=True)) * weight
+def responsibilities(density: Floats, weight: Floats) -> Floats:
+    """Posterior weights of the grid for each series, (B, H), from its likelihoods."""
+    share = density * weight
     return np.asarray(share / share.sum(axis=1, keepdims=True))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
@@ -134,11 +133,13 @@ def forecast(
             mend="more models, or a target on another scale: --to tokens=1e12",
         )
     at = np.log10(np.asarray(targets[scale], float))
-    steps = Steps(len(curves) * (2 if fan else 1), progress)
-    made = routes.run(route, curves, asked, [at] * len(curves), seed=seed, draws=draws, tell=steps)
-    fans = _fans(route, curves, asked, at, seed, steps) if fan else {}
+    steps, far = Steps(len(curves), progress), int(at.argmax())
+    grids = [_grid(c, float(at.max())) for c in curves]
+    places = [np.concatenate([at, g]) for g in grids] if fan else [at] * len(curves)
+    made = routes.run(route, curves, asked, places, seed=seed, draws=draws, tell=steps)
+    fans = {i: _bands(curves[i], grids[i], made[i]) for i in asked if fan and i in made}
     found = [
-        _forecast(curves[i], made[i], t, float(x), route, fans.get((i, t)))
+        _forecast(curves[i], made[i], t, float(x), route, fans.get(i) if t == far else None)
         for i in asked
         if i in made
         for t, x in enumerate(at)
@@ -167,6 +168,7 @@ def backtest(
     lower_is_better: Sequence[str] = (),
     items: int | None = None,
     chance: Mapping[str, float] | None = None,
+    route: str = "process",
     seed: int = 0,
     draws: int = 500,
     examples: int = 12,
@@ -208,15 +210,29 @@ def backtest(
             mend="a smaller --hold-out, or more models",
         )
     done = Steps(len(rungs) * len(curves), progress)
-    rows, made = hold_out(curves, rungs, seed=seed, draws=draws, progress=done)
-    shown = [m for m in made if m[1] == max(n for i, n, _ in made if i == m[0])][:examples]
+    # the farthest origin of the first curves is drawn
+    shown = {(i, _most_held(c, rungs)): _grid(c, float(c.x[-1])) for i, c in enumerate(curves)}
+    rows, made = hold_out(
+        curves, rungs, route=route, seed=seed, draws=draws, progress=done,
+        more=dict(list(shown.items())[:examples]),
+    )  # fmt: skip
+    done_with = {i for i, _, _ in made}
+    refused += [
+        routes.refusal(cut(c, -min(rungs)), route)
+        for i, c in enumerate(curves)
+        if i not in done_with
+    ]
+    if not made:
+        raise InputError(f"{refused[-1].key.label()}: {refused[-1].reason}", mend=refused[-1].mend)
     kept = []
-    for i, held, found in shown:
-        whole = curves[i]
-        one = _forecast(cut(whole, -held), found, held - 1, float(whole.x[-1]), "process", None)
-        kept.append((replace(one, fan=_held_fan(whole, held, seed)), whole))
+    for i, held, found in made:
+        if len(found.measured) > held:
+            train, whole = cut(curves[i], -held), curves[i]
+            fan = _bands(train, shown[i, held], found)
+            kept.append((_forecast(train, found, held - 1, float(whole.x[-1]), route, fan), whole))
     settings = {
-        "version": version("unmirage"), "held_out": rungs, "seed": seed, "draws": draws,
+        "version": version("unmirage"), "held_out": rungs, "route": route, "seed": seed,
+        "draws": draws,
         **options.told(built, records),
     }  # fmt: skip
     notes = (*records.notes, *built.notes)
@@ -263,6 +279,10 @@ def _enough(curves: Sequence[Curve], least: int = LEAST) -> tuple[list[Curve], l
     return kept, [Refusal(c.key, "too_few_rungs", reason, "more models") for c in few]
 
 
+def _most_held(curve: Curve, rungs: Sequence[int]) -> int:
+    return max(n for n in rungs if len(curve.scale) - n >= LEAST)
+
+
 def _forecast(
     curve: Curve, found: Prediction, t: int, x: float, route: str, fan: Fan | None
 ) -> Forecast:
@@ -286,24 +306,14 @@ def _forecast(
     )
 
 
-def _fans(
-    route: str, curves: Sequence[Curve], asked: Sequence[int], at: Floats, seed: int,
-    steps: Steps,
-) -> dict[tuple[int, int], Fan]:  # fmt: skip
-    """The bands up to the farthest target, for each curve asked for."""
-    grids = [np.linspace(c.x[0], max(float(at.max()), c.x[-1]), FAN) for c in curves]
-    made = routes.run(route, curves, asked, grids, seed=seed, draws=400, tell=steps)
-    far = int(at.argmax())
-    return {(i, far): _bands(curves[i], grids[i], made[i]) for i in asked if i in made}
-
-
-def _held_fan(curve: Curve, held: int, seed: int) -> Fan:
-    grid, train = np.linspace(curve.x[0], curve.x[-1], FAN), cut(curve, -held)
-    every = routes.run("process", [train], [0], [grid], seed=seed, draws=400)
-    return _bands(train, grid, every[0])
+def _grid(curve: Curve, end: float) -> Floats:
+    """Places of a fan, from the first rung to the end or the last rung."""
+    return np.linspace(curve.x[0], max(end, curve.x[-1]), FAN)
 
 
 def _bands(curve: Curve, grid: Floats, made: Prediction) -> Fan:
+    """The bands of a prediction whose last targets are the grid."""
+    ahead = slice(-len(grid), None)
     known = grid - curve.x[-1] <= FARTHEST * np.ptp(curve.x)
-    widest = make.band_as_measured(made.widest, batch([curve]))
-    return make.fan(10.0**grid, made.measured, widest, known)
+    widest = make.band_as_measured(made.widest[ahead], batch([curve]))
+    return make.fan(10.0**grid, made.measured[ahead], widest, known)
