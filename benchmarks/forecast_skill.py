@@ -1,6 +1,6 @@
 """The rolling-origin backtest on real families, with every baseline run side by side.
 
-    python benchmarks/forecast_skill.py [--every K] [--source NAME ...] [--quick] [--out FILE]
+    python benchmarks/forecast_skill.py [--every K] [--source NAME ...] [--quick] [--route NAME] [--out FILE]
 
 Every series of ../shared/data with 6 rungs or more; the largest 1, 2 and 3 rungs are held out.
 Printed: coverage and mean CRPS, pooled, by source and by half of the families.
@@ -20,12 +20,12 @@ from unmirage.forecasting.backtest import add_scores, hold_out
 from unmirage.forecasting.types import LEVELS
 
 
-def judge(sources, every, quick):
+def judge(sources, every, quick, route):
     frames = []
     for source in sources:
         curves = series(source)[::every]
         begin = time.process_time()
-        rows, _ = hold_out(curves, draws=400)
+        rows, _ = hold_out(curves, draws=400, route=route)
         if not quick:
             rows = add_scores(rows, curves, SLOW)
         seconds = time.process_time() - begin
@@ -70,9 +70,10 @@ if __name__ == "__main__":
     parser.add_argument("--every", type=int, default=1, help="each K-th series only")
     parser.add_argument("--source", nargs="*", default=list(SOURCES))
     parser.add_argument("--quick", action="store_true", help="the quick baselines only")
+    parser.add_argument("--route", default="process", help="another route than the process")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    found = judge(asked.source, asked.every, asked.quick)
+    found = judge(asked.source, asked.every, asked.quick, asked.route)
     if asked.out:
         found.write_parquet(asked.out)
     show(found)

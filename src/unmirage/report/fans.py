@@ -154,13 +154,13 @@ def _points(alt: Any, seen: Curve, train: int, up: axes.Range, x: Any, y: Any) -
 
 
 def _rules(alt: Any, seen: Curve, up: axes.Range) -> list[Any]:
-    """The floor, and the least that the items can show above it."""
+    """The floor, and the least that items which are right or wrong can show above it."""
     if not np.isfinite(seen.floor):
         return []
     above = seen.facts.low if seen.facts.higher_is_better else seen.facts.high
     rules = [("chance" if seen.floor != above else "floor", float(seen.floor))]
     n = seen.count[np.isfinite(seen.count)]
-    if len(n) and seen.facts.high == 1.0:
+    if len(n) and seen.facts.binary and seen.facts.higher_is_better:
         error = np.sqrt(max(seen.floor * (1 - seen.floor), 1 / n.min()) / n.min())
         limit = 1 / n.min() if seen.floor == 0 else seen.floor + 1.64 * error
         rules.append((f"{n.min():,.0f} items show scores from {limit:.2g} on", float(limit)))
