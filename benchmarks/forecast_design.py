@@ -16,6 +16,7 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -80,6 +81,20 @@ def show(name, rows):
     print(f"{name:44s} {rows.height:6d} {cells}  loss {loss(rows):.4f}")
 
 
+def resampled(rows, draws=1000, seed=0):
+    """95 % intervals of the shares inside, over families of one name: they share their models."""
+    rng = np.random.default_rng(seed)
+    named = rows.with_columns(group=pl.col("family").map_elements(group, return_dtype=pl.String))
+    inside = [((pl.col("pit") - 0.5).abs() <= v / 2).sum().alias(f"{v}") for v in LEVELS]
+    each = named.group_by("group").agg(*inside, n=pl.len()).sort("group")
+    times = rng.multinomial(each.height, np.full(each.height, 1 / each.height), size=draws)
+    total = times @ each["n"].to_numpy()
+    shares = [100 * (times @ each[f"{v}"].to_numpy()) / total for v in LEVELS]
+    ends = [np.quantile(s, [0.025, 0.975]) for s in shares]
+    print(f"  95 % over {each.height} names of families:",
+          "  ".join(f"{low:.1f} to {high:.1f}" for low, high in ends))  # fmt: skip
+
+
 def of(rows, design):
     keys = dict(zip(("offsets", "witnesses", "strength"), design, strict=True))
     return rows.filter(**keys)
@@ -108,6 +123,7 @@ if __name__ == "__main__":
         show(f"  judged on half {'BA'[mine]}", judged[-1])
     both = pl.concat(judged)
     show("each half under the other's choice", both)
+    resampled(both)
     for (source,), part in both.group_by("source", maintain_order=True):
         show(f"  {source}", part)
     show("  moves", both.filter("moves"))
