@@ -1,6 +1,6 @@
 """The rolling-origin backtest on real families, with every baseline run side by side.
 
-    python benchmarks/forecast_skill.py [--every K] [--source NAME ...] [--quick] [--route NAME] [--out FILE]
+    python benchmarks/forecast_skill.py [--every K] [--source NAME ...] [--quick] [--route NAME]
 
 Every series of ../shared/data with 6 rungs or more; the largest 1, 2 and 3 rungs are held out.
 Printed: coverage and mean CRPS, pooled, by source and by half of the families.
