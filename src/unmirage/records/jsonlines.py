@@ -138,6 +138,38 @@ def refuse_utf16(head: bytes, name: str) -> None:
         raise FileProblem("is UTF-16 or UTF-32 text", file=name, mend="save it as UTF-8")
 
 
+def is_json(raw: bytes) -> bool:
+    """Whether the bytes are one JSON value, which is not made.
+
+    >>> is_json(b'{"a": [1, 2]}'), is_json(b'{"a": [1, 2')
+    (True, False)
+    """
+    memory.check(len(raw))
+    try:
+        msgspec.json.decode(raw, type=msgspec.Raw)
+    except (ValueError, RecursionError):
+        try:
+            Decoder()(raw)  # NaN, and bytes that are no UTF-8
+        except ValueError:
+            return False
+    return True
+
+
+def refuse_undecodable(raw: bytes, name: str) -> None:
+    """Raises FileProblem with the place where a file stops being one JSON value."""
+    if not raw.strip():
+        raise FileProblem("is empty", file=name)
+    refuse_utf16(raw, name)
+    raw = raw.removeprefix(_BOM)
+    if is_json(raw):
+        return
+    try:
+        Decoder()(raw)
+    except ValueError as e:
+        mend = "it may be cut short: repair or remove it"
+        raise FileProblem(f"is not JSON to its end ({str(e)[:120]})", file=name, mend=mend) from e
+
+
 def read_lines(stream: BinaryIO, name: str, skip_bad: bool, notes: list[Note]) -> Iterator[Row]:
     """The objects of a JSON-lines file with their line numbers; ``notes`` grow at the end.
 

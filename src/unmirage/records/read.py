@@ -275,8 +275,8 @@ def _sorted(
         notes += told
         left.found |= {s.name for s in sources if s.found and absolute(s.path) not in named}
         others = []
-        for source, kind in _kinds(sources, left):
-            if kind is None and source.found and not looks_like_records(source):
+        for source, kind, records in _kinds(sources, left):
+            if not records:
                 others.append(source.name)
             elif (where := absolute(source.path)) not in done:  # else named twice
                 done.add(where)
@@ -286,17 +286,17 @@ def _sorted(
     return plain, logs, notes
 
 
-def _kinds(sources: list[Source], left: LeftOut) -> Iterator[tuple[Source, Format | None]]:
-    """Each file that can be opened, with the format that claims it."""
+def _kinds(sources: list[Source], left: LeftOut) -> Iterator[tuple[Source, Format | None, bool]]:
+    """Each file that can be opened, with the format that claims it, and whether it holds records
+    at all; one that was named is taken at its word."""
     for source in sources:
         try:
             kind = format_of(source)
-            if kind is None and source.found:
-                looks_like_records(source)
+            records = kind is not None or not source.found or looks_like_records(source)
         except InputError as error:
             left.take(error, source.name)
         else:
-            yield source, kind
+            yield source, kind, records
 
 
 def _load_logs(

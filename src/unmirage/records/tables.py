@@ -7,6 +7,7 @@ import gzip
 import io
 import os
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -16,9 +17,12 @@ from unmirage.errors import ColumnError, FileProblem
 from unmirage.records import memory
 from unmirage.records.jsonlines import (
     MAX_LIST,
+    is_json,
     json_text,
+    lines,
     read_lines,
     read_list,
+    refuse_undecodable,
     refuse_utf16,
     series,
     to_frame,
@@ -155,11 +159,43 @@ def _first(stream: BinaryIO) -> bytes:
 
 
 def looks_like_records(source: Source) -> bool:
-    """Whether a .json file found in a folder is a list (a folder also holds configurations)."""
+    """Whether a .json file found in a folder is a list, or holds one object a line (a folder also
+    holds configurations, which are passed over).
+
+    Raises:
+        FileProblem: it is no JSON to its end: cut short, it may have held records.
+    """
     if source.kind != "json":
         return True
     with guard(source.name), open_source(source) as stream:
-        return _first(stream) == b"["
+        first = _first(stream)
+        if first == b"[":
+            return True
+        if first == b"{" and _one_a_line(stream):
+            return True
+    refuse_damaged(source)
+    return False
+
+
+def refuse_damaged(source: Source) -> None:
+    """Raises FileProblem where a .json file is not one JSON value to its end."""
+    with guard(source.name):
+        if source.path.stat().st_size > MAX_LIST:
+            raise FileProblem("is larger than 1 GiB", file=source.name)
+        memory.check(source.path.stat().st_size)
+        refuse_undecodable(source.path.read_bytes(), source.name)
+
+
+def _one_a_line(stream: BinaryIO) -> bool:
+    """Whether the first two lines that are not blank begin an object each, and the first ends it;
+    the stream is rewound."""
+    try:
+        found = list(islice(lines(stream, ""), 2))
+        return len(found) == 2 and found[1][1][:1] == b"{" and is_json(found[0][1])
+    except FileProblem:
+        return False
+    finally:
+        stream.seek(0)
 
 
 # ---------------------------------------------------------------- CSV
@@ -179,9 +215,11 @@ def _csv(source: Source) -> Table:
         raise FileProblem("is empty", file=source.name)
     separator = "\t" if source.kind == "tsv" else _separator(text)
     _check_header(text, separator, source.name)
+    notes += cut_short(text, separator, source.name)
     try:
         frame = pl.read_csv(text.encode(), separator=separator, infer_schema=False)
     except pl.exceptions.ComputeError:
+        _refuse_open_quote(text, separator, source.name)
         _refuse_long_rows(text, separator, source.name)
         raise
     table = _table(source.name, source.stem, frame, tuple(notes))
@@ -193,7 +231,7 @@ def _csv(source: Source) -> Table:
         source.stem,
         frame.filter(mask),
         table.numbers.filter(mask),
-        (*table.notes, *_cut_short(text, frame, source.name)),
+        table.notes,
         text=True,
         line=csv_line_finder(text, separator),
     )
@@ -250,13 +288,45 @@ def _refuse_long_rows(text: str, separator: str, name: str) -> None:
         return
 
 
-def _cut_short(text: str, frame: pl.DataFrame, name: str) -> list[Note]:
-    if text.endswith(("\n", "\r")) or frame.width < 2 or frame.height == 0:
+def cut_short(text: str, separator: str, name: str) -> list[Note]:
+    """What the end of a CSV file says of whether it is whole.
+
+    Raises:
+        FileProblem: it ends within quotes.
+    """
+    if text.count('"') % 2:
+        _refuse_open_quote(text, separator, name)
+    if text.endswith(("\n", "\r")):
         return []
-    if frame[-1, -1] is not None:
+    width = len(_cells(text[: 2**20], separator))
+    last = text[max(text.rfind("\n"), text.rfind("\r")) + 1 :]
+    # cells in quotes hold separators and ends of lines: then the last line cannot be judged alone
+    if '"' not in last and last.count(separator) + 1 < width:
+        message = "the last line has no end and lacks its last cell: the file may be cut short"
+        return [Note("warning", "cut_short", message, name)]
+    message = "the last line has no end: were the file cut short, its last cell would be too"
+    return [Note("info", "no_last_end", message, name)]
+
+
+def _cells(text: str, separator: str) -> list[str]:
+    try:
+        return next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
+    except csv.Error:
         return []
-    message = "the last line has no end and lacks its last cell: the file may be cut short"
-    return [Note("warning", "cut_short", message, name)]
+
+
+def _refuse_open_quote(text: str, separator: str, name: str) -> None:
+    """Raises FileProblem where a file ends within quotes; one with 5" in a cell does not."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    line = 1
+    try:
+        for _ in reader:
+            line = reader.line_num + 1
+    except csv.Error as e:
+        if "unexpected end" in str(e) or "field limit" in str(e):
+            mend = "the file may be cut short: repair it, or close the quote"
+            where = f"line {line}"
+            raise FileProblem("a quote is not closed", file=name, where=where, mend=mend) from e
 
 
 # ---------------------------------------------------------------- plain types
