@@ -6,6 +6,7 @@ import gzip
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from tests.records.test_lm_eval import ladder
 from unmirage import cli
 from unmirage.errors import OptionError, TooLarge
 from unmirage.records import memory, read, write_store
+from unmirage.records.sniff import Source
+from unmirage.records.workers import Job, processes, spread
 
 REAL = Path(__file__).parents[2].parent / "shared" / "formats"
 LITTLE = 0.001  # GB: less than the interpreter holds
@@ -119,6 +122,72 @@ except UnmirageError as e:
 peak = int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
 print(peak / most)
 """
+
+
+def test_the_largest_file_is_named_when_all_were_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, rows in (("a", 1), ("b", 5000), ("c", 1)):
+        frame = pl.DataFrame({"model": "a", "params": [1e9 + i for i in range(rows)], "score": 0.1})
+        frame.write_csv(tmp_path / f"{name}.csv")
+    whole, calls = memory.check, []
+
+    def check(more: float = 0, **about: object) -> None:
+        if not more and not about:  # the check before a table is looked at
+            calls.append(1)
+            raise TooLarge("much", mend="less")
+        whole(more, **about)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(memory, "check", check)
+    with pytest.raises(TooLarge, match=r"b\.csv") as caught:
+        read(tmp_path, workers=1)
+    assert calls
+    assert caught.value.file == str(tmp_path / "b.csv")
+
+
+def takes(megabytes: int) -> int:
+    """What a worker does in the test below."""
+    data = bytearray(b"x" * megabytes * 1_000_000)
+    time.sleep(20 if megabytes > 1 else 0.7)
+    return len(data)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is counted on Linux")
+def test_the_file_that_a_worker_reads_is_named(tmp_path: Path) -> None:
+    jobs = []
+    for name, size in (("first", 1), ("guilty", 400)):
+        path = tmp_path / name
+        path.write_bytes(b"x" * size)
+        jobs.append(Job(size, Source(path, name, "jsonl")))
+    most = (memory.held() + 300e6) / 1e9
+    with memory.limited(most), processes(2), pytest.raises(TooLarge) as caught:
+        list(spread(takes, jobs))
+    assert caught.value.file == "guilty"
+
+
+LONG: dict[str, Callable[[dict[str, object]], object]] = {
+    "text": lambda row: row.update(x="y" * 60_000_000),
+    "list": lambda row: row.update(x=["a"] * 15_000_000),
+    "cut": lambda row: row.update(x="y" * 80_000_000),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is counted on Linux")
+@pytest.mark.parametrize("kind", LONG)
+@pytest.mark.parametrize("name", ["a.jsonl", "samples_t_2026-01-01T00-00-00.0.jsonl"])
+def test_a_long_line_stops_before_it_is_there(tmp_path: Path, kind: str, name: str) -> None:
+    row: dict[str, object] = {"doc_id": 0, "doc": {}, "model": "a", "params": 1e9, "score": 0.5}
+    row |= {"arguments": [["q"]], "target": "t", "resps": [["a"]], "filtered_resps": ["a"]}
+    path = tmp_path / name
+    with path.open("w") as file:
+        file.write(json.dumps(row) + "\n")
+        LONG[kind](row)
+        file.write(json.dumps(row) + "\n")
+    asked = [sys.executable, "-c", SCRIPT, str(path)]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True)
+    said, peak = done.stdout.splitlines()
+    assert said == f"TooLarge {path}"
+    assert float(peak) < 1.25
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is counted on Linux")

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from unmirage.errors import ColumnError, FileProblem, InputError, OptionError
+from unmirage.errors import ColumnError, FileProblem, InputError, OptionError, TooLarge
 from unmirage.records import memory
 from unmirage.records.cells import boolean, number
 from unmirage.records.columns import CANONICAL_AGGREGATES, CANONICAL_SAMPLES
@@ -150,16 +150,31 @@ def _checked(seen: Recognised, options: Options) -> _Checked:
 
 def _each(ones: list[A], do: Callable[[A], B], left: LeftOut) -> list[B]:
     """``do`` for every table, each let go when it is done; those of bad files are left out."""
-    done = []
+    done: list[B] = []
     while ones:
         one = ones.pop(0)
-        name = one.table.name if isinstance(one, Recognised) else one.name
+        name = _frame(one)[0]
         try:
-            memory.check(file=name)
+            _check_memory([one, *ones, *done])
             done.append(do(one))
         except InputError as error:
             left.take(error, name)
     return done
+
+
+def _frame(one: Table | Recognised | _Checked) -> tuple[str, pl.DataFrame]:
+    """The file's name and its rows."""
+    table = one.table if isinstance(one, Recognised) else one
+    return table.name, table.frame
+
+
+def _check_memory(held: Sequence[Any]) -> None:
+    """When tables are checked all files were read: the largest of them is at fault."""
+    try:
+        memory.check()
+    except TooLarge as e:
+        file = max(map(_frame, held), key=lambda one: one[1].estimated_size())[0]
+        raise TooLarge(e.what, file=file, mend=e.mend) from e
 
 
 def _refuse_large(checked: list[_Checked], stores: list[Records]) -> None:
