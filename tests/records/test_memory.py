@@ -124,6 +124,20 @@ print(peak / most)
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is counted on Linux")
+def test_a_small_file_of_many_rows_stops_before_they_are_checked(tmp_path: Path) -> None:
+    """8 MB of Parquet, 10 million rows, took 2.6 GB with a limit of 1 GB."""
+    rows = pl.select(pl.int_range(1_000_000).alias("item"))
+    same = {"model": "a", "params": 1e9, "task": "t", "metric": "acc", "score": 0.5}
+    rows.with_columns(**{k: pl.lit(v) for k, v in same.items()}).write_parquet(tmp_path / "a.pq")
+    script = SCRIPT.replace("40e6", "180e6")
+    asked = [sys.executable, "-c", script, str(tmp_path / "a.pq")]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True)
+    said, peak = done.stdout.splitlines()
+    assert said == f"TooLarge {tmp_path / 'a.pq'}"
+    assert float(peak) < 1.1
+
+
 def test_the_largest_file_is_named_when_all_were_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

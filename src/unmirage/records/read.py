@@ -40,6 +40,7 @@ from unmirage.types import Note, Records
 Given = str | Path | pl.DataFrame
 A = TypeVar("A", Table, Recognised)
 B = TypeVar("B")
+ROW = 150  # bytes that checking the cells of a row takes, about
 
 
 def read(
@@ -143,6 +144,7 @@ def _recognised(table: Table, options: Options) -> Recognised:
 
 def _checked(seen: Recognised, options: Options) -> _Checked:
     seen, used = long(seen, options)
+    memory.check(ROW * seen.table.frame.height, file=seen.table.name)
     seen = with_scale(seen, options.need_scale, options.models)
     frame, notes = validate(seen, options)
     return _Checked(seen.table.name, frame, seen.samples, notes, used)
