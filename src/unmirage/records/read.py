@@ -32,7 +32,14 @@ from unmirage.records.shape import long
 from unmirage.records.sniff import Source, find, unread
 from unmirage.records.store import read_store
 from unmirage.records.table import Options, Table
-from unmirage.records.tables import FRAME_NAME, absolute, from_frame, load, looks_like_records
+from unmirage.records.tables import (
+    FRAME_NAME,
+    absolute,
+    from_frame,
+    is_frame,
+    load,
+    looks_like_records,
+)
 from unmirage.records.validate import complete, validate
 from unmirage.records.workers import few_collections, processes
 from unmirage.types import Note, Records
@@ -60,7 +67,8 @@ def read(
     """Everything measured in some files, folders, stores or data frames, in canonical columns.
 
     paths: Parquet, CSV, TSV, JSON lines, JSON lists and Arrow files (CSV, TSV and JSON lines also
-        as .gz), folders of such (read with all folders below), stores, polars or pandas frames.
+        as .gz), folders of such (read with all folders below), stores, polars or pandas frames
+        (an index with a name is a column), Arrow tables.
         Logs as their tools wrote them, of several tools in one folder: lm-evaluation-harness 0.4
         and older, Inspect (.eval, .json), HELM, lighteval and the first Open LLM Leaderboard,
         llm-foundry (DCLM), BIG-bench, outputs of BIG-Bench Hard, every-eval-ever, responses of
@@ -194,7 +202,7 @@ def _as_list(paths: Any) -> list[Any]:
     Raises:
         OptionError: nothing, an empty path, or what is neither a path nor a data frame.
     """
-    alone = _is_given(paths) or isinstance(paths, (bytes, bytearray))
+    alone = _is_given(paths) or isinstance(paths, (bytes, bytearray, Mapping))
     given = [paths] if alone or not isinstance(paths, Iterable) else list(paths)
     if not given:
         raise OptionError("nothing to read", mend="give at least one file or folder")
@@ -209,7 +217,7 @@ def _as_list(paths: Any) -> list[Any]:
 
 
 def _is_given(one: Any) -> bool:
-    return isinstance(one, (str, Path, pl.LazyFrame)) or hasattr(one, "columns")
+    return isinstance(one, (str, Path)) or is_frame(one)
 
 
 def _place(given: list[Any]) -> AbstractContextManager[str]:

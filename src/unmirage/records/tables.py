@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import os
+from collections import Counter
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -58,29 +59,54 @@ def load(source: Source, skip_bad: bool = False) -> Table:
 
 
 def from_frame(frame: Any, name: str = FRAME_NAME) -> Table:
-    """A polars or pandas data frame as a Table.
+    """A polars or pandas data frame, or a table of Arrow's, as a Table.
 
     Raises:
-        FileProblem: it is neither, or has no rows.
+        FileProblem: it is none, or has no rows.
+        ColumnError: two columns have one name.
     """
     with guard(name):
         if isinstance(frame, pl.LazyFrame):
             frame = frame.collect()
         elif not isinstance(frame, pl.DataFrame):
-            frame = _from_pandas(frame)
+            arrow = hasattr(frame, "column_names")  # pandas can be one only by way of pyarrow
+            _refuse_twice(list(frame.column_names if arrow else map(str, frame.columns)), name)
+            frame = pl.DataFrame(frame) if arrow else _from_pandas(frame)
         if frame.height == 0 or frame.width == 0:
             raise FileProblem("holds no rows", file=name)
         return _table(name, "frame", plain(frame))
 
 
+def is_frame(one: Any) -> bool:
+    """Whether :func:`from_frame` may be tried on it."""
+    arrow = hasattr(one, "column_names") and hasattr(one, "__arrow_c_stream__")
+    arrow = arrow or (hasattr(one, "column_names") and hasattr(one, "__arrow_c_array__"))
+    return arrow or isinstance(one, pl.LazyFrame) or hasattr(one, "columns")
+
+
 def _from_pandas(frame: Any) -> pl.DataFrame:
-    """By way of lists: neither pandas nor pyarrow is needed here, and NaN, NA and NaT are null."""
+    """By way of lists: neither pandas nor pyarrow is needed here, and NaN, NA and NaT are null.
 
-    def cell(value: Any) -> Any:
-        return None if type(value).__name__ in ("NAType", "NaTType") or value != value else value
-
+    An index that has a name is a column (or several): ``groupby("model").mean()`` has no other.
+    """
+    index = [n for n in getattr(getattr(frame, "index", None), "names", ()) if n is not None]
+    if index and not {*map(str, index)} & {*map(str, frame.columns)}:
+        frame = frame.reset_index()
     names = list(frame.columns)
-    return pl.DataFrame([series(str(c), [cell(v) for v in frame[c].tolist()]) for c in names])
+    return pl.DataFrame([series(str(c), [_cell(v) for v in frame[c].tolist()]) for c in names])
+
+
+def _cell(value: Any) -> Any:
+    """A cell of pandas as Python would hold it."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if hasattr(value, "tolist"):  # of numpy
+        return value.tolist()
+    if hasattr(value, "isoformat"):  # a time
+        return value.isoformat()
+    if isinstance(value, float) and value != value:
+        return None
+    return value
 
 
 def _table(name: str, stem: str, frame: pl.DataFrame, notes: tuple[Note, ...] = ()) -> Table:
@@ -268,7 +294,12 @@ def _check_header(text: str, separator: str, name: str) -> None:
         header = next(csv.reader(io.StringIO(text[: 2**20], newline=""), delimiter=separator), [])
     except csv.Error as e:
         raise FileProblem(f"has no readable header ({e})", file=name) from e
-    twice = sorted({h for h in header if header.count(h) > 1})
+    _refuse_twice(header, name)
+
+
+def _refuse_twice(names: list[str], name: str) -> None:
+    seen = Counter(names)
+    twice = sorted(n for n, count in seen.items() if count > 1)
     if twice:
         raise ColumnError(f"two columns are named {twice[0]!r}", file=name, mend="rename one")
 
