@@ -26,7 +26,7 @@ from unmirage.records.models.own import read_models
 from unmirage.records.notes import merge
 from unmirage.records.progress import Progress, counted
 from unmirage.records.recognise import Recognised, check_left_sides, near, recognise
-from unmirage.records.remote import fetch, is_remote, load_s3, remote
+from unmirage.records.remote import fetch, is_remote, load_s3, local, remote
 from unmirage.records.scale import with_scale
 from unmirage.records.shape import long
 from unmirage.records.sniff import Source, find, unread
@@ -234,6 +234,9 @@ def _fetched(given: list[Any], folder: Path) -> tuple[list[Any], list[Note]]:
     for i, one in enumerate(given):
         if not is_remote(one):
             done.append(one)
+            continue
+        if path := local(one):
+            done.append(path)
             continue
         place = remote(one)
         if place.url.startswith("s3:"):
