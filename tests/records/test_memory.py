@@ -12,6 +12,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from tests.records.test_bad_files import good
@@ -95,6 +97,29 @@ def test_what_is_held_is_seen() -> None:
     data = bytearray(b"x" * 50_000_000)
     assert 45e6 < memory.held() - before < 80e6
     assert len(data) == 50_000_000
+
+
+@given(st.binary(max_size=200) | st.text("[]{},", max_size=200).map(str.encode))
+def test_no_json_becomes_more_than_the_worst(raw: bytes) -> None:
+    """Where the worst fits, what it holds is not counted."""
+    assert memory.decoded(raw) <= memory.WORST * len(raw)
+
+
+def test_json_is_counted_only_where_the_worst_would_not_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raw, counted = b"x" * 1_000_000, list[int]()
+    whole = memory.decoded
+    monkeypatch.setattr(memory, "decoded", lambda raw: counted.append(1) or whole(raw))
+    memory.check_json(raw)
+    with memory.limited(1e6):
+        memory.check_json(raw, times=2)
+    assert not counted
+    with memory.limited(memory.held() / 1e9 + 0.05):
+        memory.check_json(raw)  # 83 MB at worst, 3 MB in truth
+        with pytest.raises(TooLarge):
+            memory.check_json(raw, more=10**8)
+    assert len(counted) == 2
 
 
 ROWS = 400_000

@@ -40,7 +40,7 @@ class Decoder:
         """
         self._since += len(raw)
         if self._since > BLOCK:
-            memory.check(memory.decoded(raw))
+            memory.check_json(raw)
             self._since = 0
         try:
             return msgspec.json.decode(raw)
@@ -117,7 +117,7 @@ def blocks(stream: BinaryIO, name: str) -> Iterator[tuple[list[int], list[bytes]
     first, rest = 1, b""
     while block := stream.read(BLOCK):
         # a line of many blocks is there twice while it grows, and then once more as what it says
-        memory.check(2 * memory.decoded(block) + 2 * len(rest))
+        memory.check_json(block, times=2, more=2 * len(rest))
         whole = block.split(b"\n")
         whole[0] = rest + whole[0]
         rest = whole.pop()
@@ -126,7 +126,7 @@ def blocks(stream: BinaryIO, name: str) -> Iterator[tuple[list[int], list[bytes]
         for number, line in (first, whole[0] if whole else b""), (first + len(whole), rest):
             _refuse_long(line, name, number)
         if whole and len(whole[0]) > BLOCK:
-            memory.check(memory.decoded(whole[0]))
+            memory.check_json(whole[0])
         if (found := _numbered(whole, first))[0]:
             yield found
         first += len(whole)
