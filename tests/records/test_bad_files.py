@@ -123,3 +123,19 @@ def test_a_folder_without_scores_says_what_lies_there(tmp_path: Path) -> None:
     (tmp_path / "task.json").write_text(json.dumps(task))
     with pytest.raises(FileProblem, match="descriptions of tasks without a result file"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "json"])
+def test_one_bad_file_among_five_hundred(tmp_path: Path, ending: str) -> None:
+    for i in range(500):
+        frame = pl.DataFrame({"model": [f"m{i}"], "params": [1e9 + i], "task": "t", "score": [0.5]})
+        path = tmp_path / f"f{i:03}.{ending}"
+        write = {"jsonl": frame.write_ndjson, "csv": frame.write_csv, "json": frame.write_json}
+        write[ending](path)
+    bad = tmp_path / f"f250.{ending}"
+    bad.write_bytes(bad.read_bytes()[:-1].replace(b"t,", b'"t,')[:-3])
+    got = read(tmp_path)
+    assert got.aggregates.height == 499
+    assert left(got) == [("warning", str(bad), 1)]
+    with pytest.raises(FileProblem, match=f"f250.{ending}"):
+        read(tmp_path, strict=True)

@@ -240,6 +240,69 @@ def test_wide_tables_need_scores_named() -> None:
     assert "null_score" in codes(got)
 
 
+PLAIN: dict[str, list[object]] = {
+    "Model": ["a", "b", "c", "d", "e"],
+    "Model Size (B)": [1, 2, 3, 7, 13],
+    "License": ["mit"] * 5,
+    "MMLU": [0.25, 0.31, 0.4, 0.5, 0.6],
+    "ARC-C": [22.5, 25.5, 31.5, 40.25, 55.0],
+}
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_a_wide_table_of_plain_scores_is_read_with_a_warning(tmp_path: Path, text: bool) -> None:
+    frame = pl.DataFrame(PLAIN, strict=False)
+    frame.insert_column(4, pl.Series("BLEU_x", [1.5, 2.5, 3.5, 4.5, 60.0]))
+    if text:
+        frame.write_csv(tmp_path / "t.csv")
+    got = read(tmp_path / "t.csv" if text else frame)
+    assert sorted(got.aggregates["task"].unique()) == ["ARC-C", "BLEU_x", "MMLU"]
+    assert got.aggregates.height == 15
+    (told,) = (n for n in got.notes if n.code == "guessed_scores")
+    assert (told.level, told.count) == ("warning", 3)
+    assert "--scores" in told.message
+    named = read(tmp_path / "t.csv" if text else frame, scores=["MMLU", "BLEU_x", "ARC-C"])
+    assert named.aggregates.sort("task", "model").equals(got.aggregates.sort("task", "model"))
+    assert "guessed_scores" not in codes(named)
+
+
+OTHER: dict[str, dict[str, list[object]]] = {
+    "no model": {"Model": [None] * 5},
+    "a model twice": {"Model": ["a", "a", "c", "d", "e"], "Model Size (B)": [1, 1, 3, 7, 13]},
+    "whole numbers": {"Layers_": [12, 24, 32, 40, 48]},
+    "one value": {"Temp": [0.7] * 5},
+    "a setting": {"learningRate": [0.1, 0.2, 0.3, 0.4, 0.5]},
+    "a cost": {"CO2 cost (kg)": [0.5, 1.5, 2.5, 3.5, 4.5]},
+    "a mean": {"Average ⬆️": [20.5, 21.5, 22.5, 23.5, 24.5]},
+    "a loss": {"wiki_ppl": [20.5, 21.5, 22.5, 23.5, 24.5]},
+    "above 100": {"X": [20.5, 21.5, 22.5, 23.5, 240.5]},
+    "below 0": {"X": [-20.5, 21.5, 22.5, 23.5, 24.5]},
+    "infinite": {"X": [20.5, 21.5, 22.5, 23.5, float("inf")]},
+    "one column": {"ARC-C": [None] * 5},
+}
+
+
+@pytest.mark.parametrize("kind", OTHER)
+def test_a_wide_table_that_may_hold_other_numbers_is_asked_about(kind: str) -> None:
+    frame = pl.DataFrame(PLAIN | OTHER[kind], strict=False)
+    with pytest.raises(ColumnError, match="could hold scores"):
+        read(frame)
+
+
+GENUINE = Path(__file__).parents[2].parent / "shared" / "formats" / "tabular"
+
+
+@pytest.mark.skipif(not GENUINE.is_dir(), reason=f"the genuine tables are not there: {GENUINE}")
+def test_genuine_wide_tables() -> None:
+    """Two hold one row a model; the third, of one training, also its learning rates."""
+    for name, tasks in (("base_llm_benchmark_eval", 8), ("base_llm_emergent_capability_eval", 8)):
+        found = read(GENUINE / f"{name}.csv", need_scale=False)
+        assert found.aggregates["task"].n_unique() == tasks
+        assert "guessed_scores" in codes(found)
+    with pytest.raises(ColumnError, match="could hold scores"):
+        read(GENUINE / "190M-1xC.csv")
+
+
 def test_scores_may_be_patterns_and_must_exist() -> None:
     frame = pl.DataFrame({"step": [1, 2], "eval/x": [0.1, 0.2], "eval/y": [0.3, 0.4]})
     assert read(frame, scores=["eval/*"]).aggregates["task"].unique().sort().to_list() == [

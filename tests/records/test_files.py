@@ -396,6 +396,68 @@ def test_a_pandas_frame_is_read_by_what_it_can_do() -> None:
     assert lazy.equals(read(SCORES).aggregates)
 
 
+class _Indexed(_Pandas):
+    """One whose index has a name."""
+
+    class index:
+        names = ("model",)
+
+    def reset_index(self) -> _Pandas:
+        return _Pandas({"model": _Column(["a", "b"]), **self})
+
+
+class _Time:
+    def isoformat(self) -> str:
+        return "2024-01-01T00:00:00"
+
+
+class _Array(list[float]):
+    def tolist(self) -> list[float]:
+        return list(self)
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("ambiguous")
+
+
+def test_a_named_index_of_pandas_is_a_column() -> None:
+    given = _Indexed(params=_Column([1e8, 1e9]), score=_Column([0.5, 0.25]))
+    assert read(given).aggregates["model"].to_list() == ["a", "b"]  # type: ignore[arg-type]
+    given["model"] = _Column(["c", "d"])
+    assert read(given).aggregates["model"].to_list() == ["c", "d"]  # type: ignore[arg-type]
+
+
+def test_times_and_arrays_in_a_pandas_frame() -> None:
+    given = _Pandas(params=_Column([1e8, 1e9]), item=_Column(["x", "y"]))
+    given["when"] = _Column([_Time(), None])
+    given["choice_logprobs"] = _Column([_Array([-1.0, -2.0]), _Array([-1.0, -3.0])])
+    got = read(given).samples  # type: ignore[arg-type]
+    assert got["when"].to_list() == ["2024-01-01T00:00:00", None]
+    assert got["choice_logprobs"].to_list() == [[-1.0, -2.0], [-1.0, -3.0]]
+
+
+class _Arrow:
+    """What is used of a table of Arrow's."""
+
+    def __init__(self, frame: pl.DataFrame, names: list[str] | None = None) -> None:
+        self.frame, self.column_names = frame, names or frame.columns
+
+    def __arrow_c_stream__(self, schema: object = None) -> object:
+        return self.frame.__arrow_c_stream__(schema)
+
+
+def test_a_table_of_arrow() -> None:
+    assert read(_Arrow(SCORES)).aggregates.equals(read(SCORES).aggregates)  # type: ignore[arg-type]
+    with pytest.raises(ColumnError, match="two columns are named 'score'"):
+        read(_Arrow(SCORES, ["score", "score"]))  # type: ignore[arg-type]
+    with pytest.raises(FileProblem, match="holds no rows"):
+        read(_Arrow(SCORES.clear()))  # type: ignore[arg-type]
+
+
+def test_a_dictionary_is_no_list_of_paths() -> None:
+    with pytest.raises(OptionError, match="dict is neither a path nor a data frame"):
+        read({"model": ["a"], "score": [0.5]})  # type: ignore[arg-type]
+
+
 # ---------------------------------------------------------------- the store
 
 

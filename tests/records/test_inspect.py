@@ -508,6 +508,16 @@ def test_names_of_members_lead_nowhere(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["a.eval", "in"]
 
 
+@pytest.mark.parametrize("name", ["../../x", "/etc/x.json", "samples/../../x.json", "..\\x"])
+def test_members_that_are_no_part_of_a_log_are_left_alone(tmp_path: Path, name: str) -> None:
+    path = put(tmp_path / "in" / "deep" / "a.eval", log(TWO, results=None))
+    before = scored(read(path))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, '{"a": 1}')
+    assert scored(read(path)) == before
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["a.eval", "deep", "in"]
+
+
 def test_a_bad_sample_is_told_with_its_place(tmp_path: Path) -> None:
     path = put(tmp_path / "a.json", log([TWO[0], {"id": None, "epoch": 1}, TWO[1]]))
     with pytest.raises(ValueProblem, match="sample 2") as e:

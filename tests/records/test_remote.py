@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import threading
+import warnings
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -136,6 +137,33 @@ def test_what_is_refused(server: str, path: str, words: str) -> None:
 def test_schemes_that_are_not_read(path: str) -> None:
     with pytest.raises(FileProblem):
         read(path)
+
+
+@pytest.mark.parametrize("host", ["", "localhost"])
+def test_local_files_by_their_address(tmp_path: Path, host: str) -> None:
+    TABLE.write_csv(tmp_path / "all scores.csv")
+    address = f"file://{host}{tmp_path.as_uri().removeprefix('file://')}/all%20scores.csv"
+    got = read(address)
+    assert got.aggregates["score"].to_list() == TABLE["score"].to_list()
+    assert "fetched" not in {n.code for n in got.notes}
+    assert read(tmp_path.as_uri()).aggregates.height == TABLE.height
+    with pytest.raises(FileProblem, match="of the machine 'other'"):
+        read("file://other/a.csv")
+
+
+def test_s3_out_of_reach(monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder) -> None:
+    """polars says in several lines, and a warning, what one line says."""
+
+    def fails(url: str, **_: object) -> pl.DataFrame:
+        warnings.warn("no region", stacklevel=1)
+        raise OSError("error sending request\n\nCaused by:\n  0: dns error\n  1: unknown name")
+
+    monkeypatch.setattr(pl, "read_parquet", fails)
+    with pytest.raises(FileProblem) as e:
+        read("s3://bucket/a.parquet")
+    assert e.value.what == "cannot be reached (error sending request: 1: unknown name)"
+    assert e.value.file == "s3://bucket/a.parquet"
+    assert not list(recwarn)
 
 
 def test_out_of_reach() -> None:

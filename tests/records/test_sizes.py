@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import unmirage
 from unmirage.errors import ColumnError, FileProblem, UnmirageError, ValueProblem
+from unmirage.overview import overview
 from unmirage.records import read, write_store
 from unmirage.records.scale import size_in
 from unmirage.records.store import read_store
@@ -53,7 +54,7 @@ def test_each_row_has_its_own_origin(tmp_path: Path) -> None:
     names = ["pythia-70m", "pythia-160m", "x/mine_small", "other-3b", "whole"]
     got = read(table(names, params=["7e7", None, None, None, "1.5B"]), models=own)
     assert columns(got, "params", "scale_source", "family") == [
-        (7e7, "table", None),
+        (7e7, "table; tokens: bundled table", None),
         (0.2e9, "models file", None),
         (0.012e9, "models file", "mine"),
         (3e9, "name", None),
@@ -68,7 +69,10 @@ def test_each_row_has_its_own_origin(tmp_path: Path) -> None:
 
 def test_a_model_without_size_beside_others() -> None:
     got = read(table(["pythia-70m", "mystery"], params=[7e7, None]))
-    assert columns(got, "params", "scale_source") == [(7e7, "table"), (None, None)]
+    assert columns(got, "params", "scale_source") == [
+        (7e7, "table; tokens: bundled table"),
+        (None, None),
+    ]
     assert note(got, "models_without_size").level == "warning"
     assert "'mystery'" in note(got, "models_without_size").message
 
@@ -133,6 +137,23 @@ def test_steps_alone_stay_the_scale_of_unknown_models() -> None:
 def test_tokens_alone_stay_the_scale() -> None:
     got = read(table(["pythia-70m", "pythia-70m"], tokens=["1B", "2B"]))
     assert columns(got, "params", "tokens") == [(None, 1e9), (None, 2e9)]
+
+
+def test_tokens_from_elsewhere_than_the_size_say_so() -> None:
+    both = "table; tokens: bundled table"
+    got = read(table(["pythia-70m", "pythia-160m", "mine"], params=[70e6, None, 1e9]))
+    assert got.aggregates["scale_source"].to_list() == [both, "bundled table", "table"]
+    assert [m.source for m in overview(got).models] == [both, "bundled table", "table"]
+    again = read(got.aggregates)
+    assert again.aggregates["scale_source"].to_list() == [both, "bundled table", "table"]
+
+
+@pytest.mark.parametrize(
+    ("column", "source"), [("step", None), ("tokens", "table (tokens)"), ("flops", "table (FLOPs)")]
+)
+def test_a_model_of_unknown_size_says_so(column: str, source: str | None) -> None:
+    got = read(table(["mine", "mine"], **{column: [10, 20]}))
+    assert [m.source for m in overview(got).models] == [source]
 
 
 def test_families_are_filled_only_for_whole_ladders() -> None:
@@ -219,7 +240,7 @@ def test_origins_survive_a_store_and_a_parquet_file(tmp_path: Path) -> None:
     assert again.aggregates.equals(got.aggregates)
     got.aggregates.write_parquet(tmp_path / "one.parquet")
     again = read(tmp_path / "one.parquet")
-    said = ["bundled table", "bundled table", "table", "name"]
+    said = ["bundled table", "bundled table", "table; tokens: bundled table", "name"]
     assert again.aggregates["scale_source"].to_list() == said
     for records in (got, again):
         keys = {j.key.settings for j in unmirage.audit(records, seed=1, draws=100).judgements}

@@ -26,7 +26,9 @@ class ModelSeen:
     params: float | None
     tokens: float | None  # the most
     checkpoints: int
-    source: str | None  # where its size is from: "table", "models file", "bundled table", "name"
+    #: where its size is from: "table", "models file", "bundled table", "name"; "table (tokens)"
+    #: where only tokens are known, "table; tokens: bundled table" where these are from elsewhere
+    source: str | None
     rows: int
 
 
@@ -91,14 +93,14 @@ def overview(records: Records) -> Overview:
 
 
 def _models(frames: Iterable[pl.DataFrame]) -> tuple[ModelSeen, ...]:
-    columns = ["family", "model", "params", "tokens", "step", "scale_source"]
+    columns = ["family", "model", "params", "tokens", "flops", "step", "scale_source"]
     rows = pl.concat([f.select(columns) for f in frames])
     seen = (
         rows.group_by("model", "family", "params")
         .agg(
             pl.col("tokens").max(),
             pl.struct("tokens", "step").n_unique().alias("checkpoints"),
-            pl.col("scale_source").drop_nulls().unique().sort().str.join(", ").alias("source"),
+            _source().drop_nulls().unique().sort().str.join(", ").alias("source"),
             pl.len().alias("rows"),
         )
         .sort("family", "params", "model", nulls_last=True)
@@ -114,6 +116,19 @@ def _models(frames: Iterable[pl.DataFrame]) -> tuple[ModelSeen, ...]:
             row["rows"],
         )
         for row in seen.iter_rows(named=True)
+    )
+
+
+def _source() -> pl.Expr:
+    """Where a row's size is from; a step of training says nothing of the size."""
+    said = pl.col("scale_source")
+    return (
+        pl.when(pl.col("params").is_not_null())
+        .then(said)
+        .when(pl.col("tokens").is_not_null())
+        .then(said + " (tokens)")
+        .when(pl.col("flops").is_not_null())
+        .then(said + " (FLOPs)")
     )
 
 

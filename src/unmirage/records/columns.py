@@ -67,7 +67,8 @@ SAMPLE: dict[str, pl.DataType | type[pl.DataType]] = {
 PROVENANCE: dict[str, pl.DataType | type[pl.DataType]] = {
     "file": pl.String,
     "row": pl.Int64,
-    "scale_source": pl.String,  # "table", "models file", "bundled table" or "name"
+    # "table", "models file", "bundled table" or "name"; "table; tokens: bundled table"
+    "scale_source": pl.String,
 }
 
 #: column name -> every canonical column of one kind of table

@@ -40,7 +40,7 @@ class Decoder:
         """
         self._since += len(raw)
         if self._since > BLOCK:
-            memory.check(memory.decoded(raw))
+            memory.check_json(raw)
             self._since = 0
         try:
             return msgspec.json.decode(raw)
@@ -80,9 +80,10 @@ def lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
 
     Raises:
         FileProblem: a line longer than 64 MiB.
+        TooLarge: a line that takes more memory than is allowed.
     """
     number = 0
-    while line := stream.readline(MAX_LINE + 1):
+    while line := _line(stream):
         number += 1
         _refuse_long(line, name, number)
         if number == 1:
@@ -92,15 +93,31 @@ def lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
+def _line(stream: BinaryIO) -> bytes:
+    """The next line, up to one byte more than it may have; a long one in parts."""
+    part = stream.readline(BLOCK)
+    if len(part) < BLOCK or part.endswith(b"\n"):
+        return part
+    parts, size = [part], len(part)
+    while part and not part.endswith(b"\n") and size <= MAX_LINE:
+        memory.check(2 * size)  # the parts of the line, which are there, once more as a whole
+        part = stream.readline(min(BLOCK, MAX_LINE + 1 - size))
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
+
+
 def blocks(stream: BinaryIO, name: str) -> Iterator[tuple[list[int], list[bytes]]]:
     """The lines of a file that are not blank, a few megabytes at a time: numbers and lines.
 
     Raises:
         FileProblem: a line longer than 64 MiB.
+        TooLarge: a line that takes more memory than is allowed.
     """
     first, rest = 1, b""
     while block := stream.read(BLOCK):
-        memory.check(2 * memory.decoded(block))
+        # a line of many blocks is there twice while it grows, and then once more as what it says
+        memory.check_json(block, times=2, more=2 * len(rest))
         whole = block.split(b"\n")
         whole[0] = rest + whole[0]
         rest = whole.pop()
@@ -108,6 +125,8 @@ def blocks(stream: BinaryIO, name: str) -> Iterator[tuple[list[int], list[bytes]
             whole[0] = _head(whole[0], name)
         for number, line in (first, whole[0] if whole else b""), (first + len(whole), rest):
             _refuse_long(line, name, number)
+        if whole and len(whole[0]) > BLOCK:
+            memory.check_json(whole[0])
         if (found := _numbered(whole, first))[0]:
             yield found
         first += len(whole)
@@ -136,6 +155,38 @@ def refuse_utf16(head: bytes, name: str) -> None:
     """Raises FileProblem where the first bytes mark UTF-16 or UTF-32 text."""
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise FileProblem("is UTF-16 or UTF-32 text", file=name, mend="save it as UTF-8")
+
+
+def is_json(raw: bytes) -> bool:
+    """Whether the bytes are one JSON value, which is not made.
+
+    >>> is_json(b'{"a": [1, 2]}'), is_json(b'{"a": [1, 2')
+    (True, False)
+    """
+    memory.check(len(raw))
+    try:
+        msgspec.json.decode(raw, type=msgspec.Raw)
+    except (ValueError, RecursionError):
+        try:
+            Decoder()(raw)  # NaN, and bytes that are no UTF-8
+        except ValueError:
+            return False
+    return True
+
+
+def refuse_undecodable(raw: bytes, name: str) -> None:
+    """Raises FileProblem with the place where a file stops being one JSON value."""
+    if not raw.strip():
+        raise FileProblem("is empty", file=name)
+    refuse_utf16(raw, name)
+    raw = raw.removeprefix(_BOM)
+    if is_json(raw):
+        return
+    try:
+        Decoder()(raw)
+    except ValueError as e:
+        mend = "it may be cut short: repair or remove it"
+        raise FileProblem(f"is not JSON to its end ({str(e)[:120]})", file=name, mend=mend) from e
 
 
 def read_lines(stream: BinaryIO, name: str, skip_bad: bool, notes: list[Note]) -> Iterator[Row]:

@@ -24,6 +24,7 @@ MEND = (
     "read fewer files at once (one folder, one task), or give more memory with max_memory "
     "(--max-memory, in GB)"
 )
+WORST = 3 + 80  # bytes that a byte of JSON may become: no byte is a bracket and a comma
 _LIMIT: ContextVar[float] = ContextVar("unmirage_memory", default=float("inf"))
 _STATM = Path("/proc/self/statm")
 #: (limit, use) of a control group, newer and older
@@ -123,6 +124,21 @@ def of_parquet(path: Path) -> int:
     lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
     width = sum(16 if dtype == pl.String else 8 for dtype in lazy.collect_schema().dtypes())
     return int(lazy.select(pl.len()).collect().item()) * width
+
+
+def check_json(raw: bytes, *, times: int = 1, more: int = 0) -> None:
+    """The value of some JSON is about to be made, ``times`` over, and ``more`` bytes taken.
+
+    Counting what it holds takes as long as cutting it into lines: where even the worst would fit,
+    it is not counted.
+
+    Raises:
+        TooLarge: as :func:`check`.
+    """
+    most = _LIMIT.get()
+    if most == float("inf") or held() + times * WORST * len(raw) + more <= most:
+        return
+    check(times * decoded(raw) + more)
 
 
 def decoded(raw: bytes) -> int:

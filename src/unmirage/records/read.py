@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from unmirage.errors import ColumnError, FileProblem, InputError, OptionError
+from unmirage.errors import ColumnError, FileProblem, InputError, OptionError, TooLarge
 from unmirage.records import memory
 from unmirage.records.cells import boolean, number
 from unmirage.records.columns import CANONICAL_AGGREGATES, CANONICAL_SAMPLES
@@ -26,13 +26,20 @@ from unmirage.records.models.own import read_models
 from unmirage.records.notes import merge
 from unmirage.records.progress import Progress, counted
 from unmirage.records.recognise import Recognised, check_left_sides, near, recognise
-from unmirage.records.remote import fetch, is_remote, load_s3, remote
+from unmirage.records.remote import fetch, is_remote, load_s3, local, remote
 from unmirage.records.scale import with_scale
 from unmirage.records.shape import long
 from unmirage.records.sniff import Source, find, unread
 from unmirage.records.store import read_store
 from unmirage.records.table import Options, Table
-from unmirage.records.tables import FRAME_NAME, absolute, from_frame, load, looks_like_records
+from unmirage.records.tables import (
+    FRAME_NAME,
+    absolute,
+    from_frame,
+    is_frame,
+    load,
+    looks_like_records,
+)
 from unmirage.records.validate import complete, validate
 from unmirage.records.workers import few_collections, processes
 from unmirage.types import Note, Records
@@ -40,6 +47,7 @@ from unmirage.types import Note, Records
 Given = str | Path | pl.DataFrame
 A = TypeVar("A", Table, Recognised)
 B = TypeVar("B")
+ROW = 150  # bytes that checking the cells of a row takes, about
 
 
 def read(
@@ -59,7 +67,8 @@ def read(
     """Everything measured in some files, folders, stores or data frames, in canonical columns.
 
     paths: Parquet, CSV, TSV, JSON lines, JSON lists and Arrow files (CSV, TSV and JSON lines also
-        as .gz), folders of such (read with all folders below), stores, polars or pandas frames.
+        as .gz), folders of such (read with all folders below), stores, polars or pandas frames
+        (an index with a name is a column), Arrow tables.
         Logs as their tools wrote them, of several tools in one folder: lm-evaluation-harness 0.4
         and older, Inspect (.eval, .json), HELM, lighteval and the first Open LLM Leaderboard,
         llm-foundry (DCLM), BIG-bench, outputs of BIG-Bench Hard, every-eval-ever, responses of
@@ -143,6 +152,7 @@ def _recognised(table: Table, options: Options) -> Recognised:
 
 def _checked(seen: Recognised, options: Options) -> _Checked:
     seen, used = long(seen, options)
+    memory.check(ROW * seen.table.frame.height, file=seen.table.name)
     seen = with_scale(seen, options.need_scale, options.models)
     frame, notes = validate(seen, options)
     return _Checked(seen.table.name, frame, seen.samples, notes, used)
@@ -150,16 +160,31 @@ def _checked(seen: Recognised, options: Options) -> _Checked:
 
 def _each(ones: list[A], do: Callable[[A], B], left: LeftOut) -> list[B]:
     """``do`` for every table, each let go when it is done; those of bad files are left out."""
-    done = []
+    done: list[B] = []
     while ones:
         one = ones.pop(0)
-        name = one.table.name if isinstance(one, Recognised) else one.name
+        name = _frame(one)[0]
         try:
-            memory.check(file=name)
+            _check_memory([one, *ones, *done])
             done.append(do(one))
         except InputError as error:
             left.take(error, name)
     return done
+
+
+def _frame(one: Table | Recognised | _Checked) -> tuple[str, pl.DataFrame]:
+    """The file's name and its rows."""
+    table = one.table if isinstance(one, Recognised) else one
+    return table.name, table.frame
+
+
+def _check_memory(held: Sequence[Any]) -> None:
+    """When tables are checked all files were read: the largest of them is at fault."""
+    try:
+        memory.check()
+    except TooLarge as e:
+        file = max(map(_frame, held), key=lambda one: one[1].estimated_size())[0]
+        raise TooLarge(e.what, file=file, mend=e.mend) from e
 
 
 def _refuse_large(checked: list[_Checked], stores: list[Records]) -> None:
@@ -177,7 +202,7 @@ def _as_list(paths: Any) -> list[Any]:
     Raises:
         OptionError: nothing, an empty path, or what is neither a path nor a data frame.
     """
-    alone = _is_given(paths) or isinstance(paths, (bytes, bytearray))
+    alone = _is_given(paths) or isinstance(paths, (bytes, bytearray, Mapping))
     given = [paths] if alone or not isinstance(paths, Iterable) else list(paths)
     if not given:
         raise OptionError("nothing to read", mend="give at least one file or folder")
@@ -192,7 +217,7 @@ def _as_list(paths: Any) -> list[Any]:
 
 
 def _is_given(one: Any) -> bool:
-    return isinstance(one, (str, Path, pl.LazyFrame)) or hasattr(one, "columns")
+    return isinstance(one, (str, Path)) or is_frame(one)
 
 
 def _place(given: list[Any]) -> AbstractContextManager[str]:
@@ -209,6 +234,9 @@ def _fetched(given: list[Any], folder: Path) -> tuple[list[Any], list[Note]]:
     for i, one in enumerate(given):
         if not is_remote(one):
             done.append(one)
+            continue
+        if path := local(one):
+            done.append(path)
             continue
         place = remote(one)
         if place.url.startswith("s3:"):
@@ -275,8 +303,8 @@ def _sorted(
         notes += told
         left.found |= {s.name for s in sources if s.found and absolute(s.path) not in named}
         others = []
-        for source, kind in _kinds(sources, left):
-            if kind is None and source.found and not looks_like_records(source):
+        for source, kind, records in _kinds(sources, left):
+            if not records:
                 others.append(source.name)
             elif (where := absolute(source.path)) not in done:  # else named twice
                 done.add(where)
@@ -286,17 +314,17 @@ def _sorted(
     return plain, logs, notes
 
 
-def _kinds(sources: list[Source], left: LeftOut) -> Iterator[tuple[Source, Format | None]]:
-    """Each file that can be opened, with the format that claims it."""
+def _kinds(sources: list[Source], left: LeftOut) -> Iterator[tuple[Source, Format | None, bool]]:
+    """Each file that can be opened, with the format that claims it, and whether it holds records
+    at all; one that was named is taken at its word."""
     for source in sources:
         try:
             kind = format_of(source)
-            if kind is None and source.found:
-                looks_like_records(source)
+            records = kind is not None or not source.found or looks_like_records(source)
         except InputError as error:
             left.take(error, source.name)
         else:
-            yield source, kind
+            yield source, kind, records
 
 
 def _load_logs(

@@ -11,9 +11,11 @@ import os
 import re
 import urllib.error
 import urllib.request
+import warnings
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote, urlsplit
+from urllib.request import url2pathname
 
 import polars as pl
 
@@ -49,6 +51,24 @@ def is_remote(given: object) -> bool:
     return isinstance(given, str) and _SCHEME.match(given) is not None
 
 
+def local(given: str) -> Path | None:
+    """The path behind ``file://``; None for another scheme.
+
+    Raises:
+        FileProblem: a file of another machine.
+
+    >>> str(local("file:///data/all%20scores.csv"))
+    '/data/all scores.csv'
+    """
+    if not given.lower().startswith("file://"):
+        return None
+    host, _, path = given[len("file://") :].partition("/")
+    if host.lower() not in ("", "localhost"):
+        mend = "file:///path/to/it, with three slashes, or the path alone"
+        raise FileProblem(f"names a file of the machine {host!r}", file=given, mend=mend)
+    return Path(url2pathname("/" + path))
+
+
 def remote(given: str) -> Remote:
     """What a path with a scheme names.
 
@@ -62,7 +82,8 @@ def remote(given: str) -> Remote:
     scheme = parts.scheme.lower()
     shown = f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     if scheme not in _SCHEMES:
-        mend = f"fetch it and name the file; read are: {', '.join(f'{s}://' for s in _SCHEMES)}"
+        known = ", ".join(f"{s}://" for s in ("file", *_SCHEMES))
+        mend = f"fetch it and name the file; read are: {known}"
         raise FileProblem(f"{scheme}:// is not read", file=shown, mend=mend)
     if "@" in parts.netloc:
         mend = "fetch the file with another program and name it"
@@ -151,12 +172,15 @@ def load_s3(one: Remote) -> Table:
         FileProblem: it cannot be reached or is not of its kind.
     """
     stem = PurePosixPath(urlsplit(one.url).path).name.removesuffix(".gz").rpartition(".")[0]
-    with guard(one.name):
+    with guard(one.name), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that no region is set: polars finds it
         try:
             return _from_s3(one, stem)
         except OSError as e:
+            said = [line.strip() for line in str(e).splitlines() if line.strip()]
+            reason = ": ".join(dict.fromkeys([*said[:1], *said[-1:]]))
             mend = "look at the network, the bucket and the credentials, or fetch the file first"
-            raise FileProblem(f"cannot be reached ({e})", file=one.name, mend=mend) from e
+            raise FileProblem(f"cannot be reached ({reason})", file=one.name, mend=mend) from e
 
 
 def _from_s3(one: Remote, stem: str) -> Table:

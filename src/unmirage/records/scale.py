@@ -167,6 +167,7 @@ class _Work:
         source = pl.select(
             pl.when(gets).then(joined["_source"]).otherwise(self._old_source())
         ).to_series()
+        source = self._with_training(source, new, joined)
         frame = self.frame.with_columns(*new.values(), source.alias("scale_source"))
         notes = [*self._notes(sizes, source), *self._trained(new, joined)]
         notes += [*self._disagree(sizes), *_without(unknown, self)]
@@ -211,6 +212,21 @@ class _Work:
         whole = ~self._any(("tokens", "flops", "step")) & same
         new = {c: self._filled(c, pl.when(whole).then(joined[f"_{c}"])) for c in columns}
         return {c: s for c, s in new.items() if s.null_count() < len(s)}
+
+    def _with_training(
+        self, source: pl.Series, new: Mapping[str, pl.Series], joined: pl.DataFrame
+    ) -> pl.Series:
+        """The sources; where tokens or FLOPs are from elsewhere than the size, with theirs."""
+        word = pl.lit(None, dtype=pl.String)
+        for column, name in (("tokens", "tokens"), ("flops", "FLOPs")):
+            if column in new:
+                old = self.own.get(column)
+                filled = new[column].is_not_null() & (True if old is None else old.is_null())
+                word = pl.coalesce(word, pl.when(filled).then(pl.lit(name)))
+        origin = pl.lit(joined["_source"])
+        said = pl.format("{}; {}: {}", pl.lit(source), word, origin)
+        other = word.is_not_null() & (pl.lit(source) != origin)
+        return pl.select(pl.when(other).then(said).otherwise(pl.lit(source))).to_series()
 
     def _old_source(self) -> pl.Expr:
         said = pl.when(self.sized | self.stepped).then(pl.lit(TABLE))

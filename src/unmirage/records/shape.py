@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import importlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,7 +12,7 @@ import polars as pl
 
 from unmirage.errors import ColumnError, OptionError
 from unmirage.records.cells import number
-from unmirage.records.columns import CANONICAL_AGGREGATES, CANONICAL_SAMPLES
+from unmirage.records.columns import CANONICAL_AGGREGATES, CANONICAL_SAMPLES, IDENTITY
 from unmirage.records.recognise import Recognised, near
 from unmirage.records.table import Options
 from unmirage.types import Facts, Note
@@ -23,6 +24,18 @@ CORRECT = ("correct", "is_correct")
 ANSWERS = ("output", "token_logprobs", "choice_logprobs", "token_correct")
 SCORABLE = (*ANSWERS, "squared_error")
 TRIES = ("tries", "passes")
+#: words in the names of numbers that are settings, costs or means of scores, or of which less is
+#: better: with one of them a wide table is not guessed at
+_NO_SCORE = """
+average avg mean overall total sum std sd ci low lower high upper count num number rank elo
+rating votes likes stars downloads learning lr rate momentum dropout decay warmup
+temperature top seed epoch epochs step steps iter iteration batch loss losses ppl perplexity
+nll bpb bits error errors crossentropy cross entropy crossentropyloss cost price usd co2
+energy kwh power time hours hour seconds sec ms latency speed throughput memory gb gib mb
+size weight weights params parameters tokens flops flop gflops tflops compute data layers
+layer dim width depth heads hidden length context window year date age version ratio
+fraction share alpha beta gamma tau
+"""
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,9 @@ def long(seen: Recognised, options: Options) -> tuple[Recognised, frozenset[str]
             return seen, used
     automatic = not names
     names = names or [c for c in candidates(seen) if _known_metric(c)]
+    if not names and (names := plainly_scores(seen)):
+        seen = replace(seen, notes=(*seen.notes, _guessed(seen.table.name, names)))
+        automatic = False
     if not names and "squared_error" in frame.columns:
         return seen, used
     if not names:
@@ -94,6 +110,37 @@ def candidates(seen: Recognised) -> list[str]:
         for c in frame.columns
         if c not in known and not c.lower().endswith(_STDERR_ENDINGS) and _holds_numbers(frame[c])
     ]
+
+
+def plainly_scores(seen: Recognised) -> list[str]:
+    """The columns of a wide table that can be nothing but scores; none where one may be another
+    thing: one row a model, and each column of numbers holds fractions from 0 to 1, or up to 100.
+
+    A table with a learning rate or a mean of its columns is not guessed at.
+    """
+    frame = seen.table.frame
+    if seen.samples or {"task", "metric"} & set(frame.columns) or "model" not in frame.columns:
+        return []
+    which = [c for c in IDENTITY if c in frame.columns and c != "seed"]
+    if frame["model"].null_count() or frame.select(which).is_duplicated().any():
+        return []
+    names = candidates(seen)
+    if len(names) < 2 or not all(_like_scores(name, frame[name]) for name in names):
+        return []
+    return names
+
+
+def _like_scores(name: str, s: pl.Series) -> bool:
+    words = re.split(r"[^a-z0-9]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())
+    if set(_NO_SCORE.split()).intersection(words) or s.dtype == pl.Boolean:
+        return False
+    return _measured(s) and bool(number(s).values.drop_nulls().is_between(0, 100).all())
+
+
+def _guessed(file: str, names: list[str]) -> Note:
+    shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+    text = f"columns taken to be scores, each of a task: {shown}; --scores says which are"
+    return Note("warning", "guessed_scores", text, file, len(names))
 
 
 def _holds_numbers(s: pl.Series) -> bool:

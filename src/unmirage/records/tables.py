@@ -6,7 +6,9 @@ import csv
 import gzip
 import io
 import os
+from collections import Counter
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -16,9 +18,12 @@ from unmirage.errors import ColumnError, FileProblem
 from unmirage.records import memory
 from unmirage.records.jsonlines import (
     MAX_LIST,
+    is_json,
     json_text,
+    lines,
     read_lines,
     read_list,
+    refuse_undecodable,
     refuse_utf16,
     series,
     to_frame,
@@ -54,29 +59,54 @@ def load(source: Source, skip_bad: bool = False) -> Table:
 
 
 def from_frame(frame: Any, name: str = FRAME_NAME) -> Table:
-    """A polars or pandas data frame as a Table.
+    """A polars or pandas data frame, or a table of Arrow's, as a Table.
 
     Raises:
-        FileProblem: it is neither, or has no rows.
+        FileProblem: it is none, or has no rows.
+        ColumnError: two columns have one name.
     """
     with guard(name):
         if isinstance(frame, pl.LazyFrame):
             frame = frame.collect()
         elif not isinstance(frame, pl.DataFrame):
-            frame = _from_pandas(frame)
+            arrow = hasattr(frame, "column_names")  # pandas can be one only by way of pyarrow
+            _refuse_twice(list(frame.column_names if arrow else map(str, frame.columns)), name)
+            frame = pl.DataFrame(frame) if arrow else _from_pandas(frame)
         if frame.height == 0 or frame.width == 0:
             raise FileProblem("holds no rows", file=name)
         return _table(name, "frame", plain(frame))
 
 
+def is_frame(one: Any) -> bool:
+    """Whether :func:`from_frame` may be tried on it."""
+    arrow = hasattr(one, "column_names") and hasattr(one, "__arrow_c_stream__")
+    arrow = arrow or (hasattr(one, "column_names") and hasattr(one, "__arrow_c_array__"))
+    return arrow or isinstance(one, pl.LazyFrame) or hasattr(one, "columns")
+
+
 def _from_pandas(frame: Any) -> pl.DataFrame:
-    """By way of lists: neither pandas nor pyarrow is needed here, and NaN, NA and NaT are null."""
+    """By way of lists: neither pandas nor pyarrow is needed here, and NaN, NA and NaT are null.
 
-    def cell(value: Any) -> Any:
-        return None if type(value).__name__ in ("NAType", "NaTType") or value != value else value
-
+    An index that has a name is a column (or several): ``groupby("model").mean()`` has no other.
+    """
+    index = [n for n in getattr(getattr(frame, "index", None), "names", ()) if n is not None]
+    if index and not {*map(str, index)} & {*map(str, frame.columns)}:
+        frame = frame.reset_index()
     names = list(frame.columns)
-    return pl.DataFrame([series(str(c), [cell(v) for v in frame[c].tolist()]) for c in names])
+    return pl.DataFrame([series(str(c), [_cell(v) for v in frame[c].tolist()]) for c in names])
+
+
+def _cell(value: Any) -> Any:
+    """A cell of pandas as Python would hold it."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if hasattr(value, "tolist"):  # of numpy
+        return value.tolist()
+    if hasattr(value, "isoformat"):  # a time
+        return value.isoformat()
+    if isinstance(value, float) and value != value:
+        return None
+    return value
 
 
 def _table(name: str, stem: str, frame: pl.DataFrame, notes: tuple[Note, ...] = ()) -> Table:
@@ -155,11 +185,43 @@ def _first(stream: BinaryIO) -> bytes:
 
 
 def looks_like_records(source: Source) -> bool:
-    """Whether a .json file found in a folder is a list (a folder also holds configurations)."""
+    """Whether a .json file found in a folder is a list, or holds one object a line (a folder also
+    holds configurations, which are passed over).
+
+    Raises:
+        FileProblem: it is no JSON to its end: cut short, it may have held records.
+    """
     if source.kind != "json":
         return True
     with guard(source.name), open_source(source) as stream:
-        return _first(stream) == b"["
+        first = _first(stream)
+        if first == b"[":
+            return True
+        if first == b"{" and _one_a_line(stream):
+            return True
+    refuse_damaged(source)
+    return False
+
+
+def refuse_damaged(source: Source) -> None:
+    """Raises FileProblem where a .json file is not one JSON value to its end."""
+    with guard(source.name):
+        if source.path.stat().st_size > MAX_LIST:
+            raise FileProblem("is larger than 1 GiB", file=source.name)
+        memory.check(source.path.stat().st_size)
+        refuse_undecodable(source.path.read_bytes(), source.name)
+
+
+def _one_a_line(stream: BinaryIO) -> bool:
+    """Whether the first two lines that are not blank begin an object each, and the first ends it;
+    the stream is rewound."""
+    try:
+        found = list(islice(lines(stream, ""), 2))
+        return len(found) == 2 and found[1][1][:1] == b"{" and is_json(found[0][1])
+    except FileProblem:
+        return False
+    finally:
+        stream.seek(0)
 
 
 # ---------------------------------------------------------------- CSV
@@ -179,9 +241,11 @@ def _csv(source: Source) -> Table:
         raise FileProblem("is empty", file=source.name)
     separator = "\t" if source.kind == "tsv" else _separator(text)
     _check_header(text, separator, source.name)
+    notes += cut_short(text, separator, source.name)
     try:
         frame = pl.read_csv(text.encode(), separator=separator, infer_schema=False)
     except pl.exceptions.ComputeError:
+        _refuse_open_quote(text, separator, source.name)
         _refuse_long_rows(text, separator, source.name)
         raise
     table = _table(source.name, source.stem, frame, tuple(notes))
@@ -193,7 +257,7 @@ def _csv(source: Source) -> Table:
         source.stem,
         frame.filter(mask),
         table.numbers.filter(mask),
-        (*table.notes, *_cut_short(text, frame, source.name)),
+        table.notes,
         text=True,
         line=csv_line_finder(text, separator),
     )
@@ -230,7 +294,12 @@ def _check_header(text: str, separator: str, name: str) -> None:
         header = next(csv.reader(io.StringIO(text[: 2**20], newline=""), delimiter=separator), [])
     except csv.Error as e:
         raise FileProblem(f"has no readable header ({e})", file=name) from e
-    twice = sorted({h for h in header if header.count(h) > 1})
+    _refuse_twice(header, name)
+
+
+def _refuse_twice(names: list[str], name: str) -> None:
+    seen = Counter(names)
+    twice = sorted(n for n, count in seen.items() if count > 1)
     if twice:
         raise ColumnError(f"two columns are named {twice[0]!r}", file=name, mend="rename one")
 
@@ -250,13 +319,45 @@ def _refuse_long_rows(text: str, separator: str, name: str) -> None:
         return
 
 
-def _cut_short(text: str, frame: pl.DataFrame, name: str) -> list[Note]:
-    if text.endswith(("\n", "\r")) or frame.width < 2 or frame.height == 0:
+def cut_short(text: str, separator: str, name: str) -> list[Note]:
+    """What the end of a CSV file says of whether it is whole.
+
+    Raises:
+        FileProblem: it ends within quotes.
+    """
+    if text.count('"') % 2:
+        _refuse_open_quote(text, separator, name)
+    if text.endswith(("\n", "\r")):
         return []
-    if frame[-1, -1] is not None:
+    width = len(_cells(text[: 2**20], separator))
+    last = text[max(text.rfind("\n"), text.rfind("\r")) + 1 :]
+    # cells in quotes hold separators and ends of lines: then the last line cannot be judged alone
+    if '"' not in last and last.count(separator) + 1 < width:
+        message = "the last line has no end and lacks its last cell: the file may be cut short"
+        return [Note("warning", "cut_short", message, name)]
+    message = "the last line has no end: were the file cut short, its last cell would be too"
+    return [Note("info", "no_last_end", message, name)]
+
+
+def _cells(text: str, separator: str) -> list[str]:
+    try:
+        return next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
+    except csv.Error:
         return []
-    message = "the last line has no end and lacks its last cell: the file may be cut short"
-    return [Note("warning", "cut_short", message, name)]
+
+
+def _refuse_open_quote(text: str, separator: str, name: str) -> None:
+    """Raises FileProblem where a file ends within quotes; one with 5" in a cell does not."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    line = 1
+    try:
+        for _ in reader:
+            line = reader.line_num + 1
+    except csv.Error as e:
+        if "unexpected end" in str(e) or "field limit" in str(e):
+            mend = "the file may be cut short: repair it, or close the quote"
+            where = f"line {line}"
+            raise FileProblem("a quote is not closed", file=name, where=where, mend=mend) from e
 
 
 # ---------------------------------------------------------------- plain types

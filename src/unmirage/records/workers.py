@@ -145,6 +145,7 @@ class _Crew:
         share = memory.limit() / (count + 1) / 1e9
         self.share = str(share) if share < float("inf") else ""
         self._todo = dict(enumerate(jobs))
+        self._doing: dict[int, None] = {}
         self._lock = threading.Lock()
         self._done: Queue[tuple[int, Any] | None] = Queue()  # None: a worker has ended
         self._results: dict[int, Any] = {}
@@ -166,10 +167,16 @@ class _Crew:
                 opened(self.jobs[one[0]].source.name)
         found = self._results.pop(place, None)
         pids = [worker.pid for worker in self._workers]
-        memory.check(file=self.jobs[place].source.name, others=pids)
+        memory.check(file=self._largest(place), others=pids)
         if found is not None and not isinstance(found, TooLarge):
             return found
         return _tried(self.do, self.jobs[place].value)
+
+    def _largest(self, place: int) -> str:
+        """The largest file of those that are being read, or were just read."""
+        with self._lock:
+            sources = [self.jobs[at].source for at in (place, *self._doing)]
+        return max(sources, key=lambda s: s.path.stat().st_size).name
 
     def stop(self) -> None:
         """Ends the workers, in whatever they are."""
@@ -191,7 +198,10 @@ class _Crew:
                 while (job := self._next(group)) is not None:
                     place, group = job, self.jobs[job].group
                     _send(self.jobs[place].value, to)
-                    self._done.put((place, pickle.load(back)))
+                    found = pickle.load(back)
+                    with self._lock:
+                        self._doing.pop(place, None)
+                    self._done.put((place, found))
         except (OSError, EOFError, ValueError, pickle.PickleError):
             pass  # its last job is done here
         finally:
@@ -220,6 +230,7 @@ class _Crew:
                 left.setdefault(job.group, []).append(place)
             chosen = left.get(group or "") or max(left.values(), key=len)
             del self._todo[chosen[0]]
+            self._doing[chosen[0]] = None
             return chosen[0]
 
 

@@ -150,7 +150,7 @@ def _model(m: ModelSeen) -> tuple[str, ...]:
         text.shorten(m.family or "-", 24),
         text.scale(m.params),
         text.scale(m.tokens, "tokens"),
-        text.visible(m.source or "not known"),
+        text.visible(m.source or "unknown"),
         f"{m.rows:,}",
     )
 

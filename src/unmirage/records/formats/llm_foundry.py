@@ -23,7 +23,7 @@ from unmirage.records.formats.made import made_table
 from unmirage.records.formats.values import part, real, whole
 from unmirage.records.sniff import Source
 from unmirage.records.table import Table, guard, show
-from unmirage.records.tables import absolute
+from unmirage.records.tables import absolute, cut_short
 from unmirage.types import Note
 
 _COLUMNS = {"Eval Task", "#datapoints", "Random baseline"}
@@ -76,18 +76,32 @@ def _describes(path: Path) -> bool:
     return all(column in head for column in _COLUMNS)
 
 
+def _text(path: Path) -> str:
+    with guard(str(path)):
+        if path.stat().st_size > _MAX_CSV:
+            raise FileProblem("is larger than 64 MiB", file=str(path))
+        return path.read_text("utf-8-sig", "replace")
+
+
 def load(sources: Iterable[Source], skip_bad: bool = False) -> tuple[list[Table], list[Note]]:
     """One table an evaluation.
 
     Raises:
-        FileProblem: an evaluation that is no JSON (skip_bad: left out and counted).
+        FileProblem: an evaluation that is no JSON (skip_bad: left out and counted), or a CSV that
+            ends within quotes.
         ValueProblem: a task whose chance level or number of items cannot be right (skip_bad:
             unknown, counted).
     """
     sources, notes = list(sources), list[Note]()
     described = _Described(skip_bad, notes)
     evaluations = [s for s in sources if s.kind == "json"]
-    named = [absolute(s.path) for s in sources if s.kind == "csv"]
+    tables = [s for s in sources if s.kind == "csv"]
+    for source in tables:
+        notes += cut_short(_text(source.path), ",", source.name)
+    if tables and not evaluations:
+        text = "descriptions of tasks without an evaluation"
+        notes.append(Note("info", "no_scores", text, tables[0].name, len(tables)))
+    named = [absolute(s.path) for s in tables]
     runs = []
     for source, content in readable(evaluations, skip_bad, "evaluations that are not JSON", notes):
         tasks = described.of(source, named)
@@ -138,9 +152,7 @@ class _Described:
 
     def _read(self, path: Path) -> dict[str, _Task]:
         with guard(str(path)):
-            if path.stat().st_size > _MAX_CSV:
-                raise FileProblem("is larger than 64 MiB", file=str(path))
-            text = path.read_text("utf-8-sig", "replace")
+            text = _text(path)
             found: dict[str, _Task] = {}
             for row, cells in enumerate(csv.DictReader(io.StringIO(text, newline="")), 1):
                 name = (cells.get("Eval Task") or "").strip()

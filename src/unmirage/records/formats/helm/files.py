@@ -12,7 +12,7 @@ from unmirage.errors import FileProblem
 from unmirage.records.formats.jsonfile import content_of, head_of
 from unmirage.records.formats.values import part, whole
 from unmirage.records.sniff import Source
-from unmirage.records.tables import absolute
+from unmirage.records.tables import absolute, refuse_damaged
 from unmirage.types import Note
 
 SPEC, STATE = "run_spec.json", "scenario_state.json"
@@ -109,6 +109,9 @@ def runs_of(sources: Iterable[Source], skip_bad: bool, notes: list[Note]) -> lis
     for source in sources:
         folders.setdefault(absolute(source.path).parent, {})[source.path.name] = source
     runs = []
+    for files in folders.values():
+        with_results = bool({STATE, ITEMS, TOTALS} & files.keys())
+        _refuse_damaged(files, with_results, skip_bad, notes)
     for folder, files in folders.items():
         if not {STATE, ITEMS, TOTALS} & files.keys():
             if SPEC in files:
@@ -117,6 +120,20 @@ def runs_of(sources: Iterable[Source], skip_bad: bool, notes: list[Note]) -> lis
             continue
         runs.append(Run(folder, files, _spec(folder, files, skip_bad, notes)))
     return runs
+
+
+def _refuse_damaged(
+    files: Mapping[str, Source], with_results: bool, skip_bad: bool, notes: list[Note]
+) -> None:
+    """What is not read must at least be whole: it may be a file of results under another name."""
+    read = {STATE, ITEMS, TOTALS, *([SPEC] if with_results else [])}
+    for source in (s for name, s in files.items() if name not in read):
+        try:
+            refuse_damaged(source)
+        except FileProblem:
+            if not skip_bad:
+                raise
+            notes.append(Note("warning", "bad_file", "a file left out", source.name, 1))
 
 
 def _spec(

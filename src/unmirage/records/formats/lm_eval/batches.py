@@ -1,8 +1,7 @@
 """A block of lines as columns: at once where all are of the usual form, else line by line.
 
 Both ways give the same; the tests hold one against the other. At once, what the harness wrote as
-text is turned into numbers, lists and verdicts column by column, which leaves the decoding of JSON
-as the largest part of the work.
+text is turned into numbers, lists and verdicts column by column.
 """
 
 from __future__ import annotations
