@@ -28,8 +28,8 @@ from unmirage.forecasting.series import OFFSETS as SHARES
 from unmirage.forecasting.types import LEVELS
 
 OFFSETS = {
-    "half": ("log", "above", "identity"),
-    "both": ("log", "above", "above_most", "identity"),
+    "half": ("log", "above"),
+    "both": ("log", "above", "above_most"),
 }
 SHARES["above_most"] = 0.8
 WITNESSES = (0.25, 0.5, 0.75)

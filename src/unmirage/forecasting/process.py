@@ -9,8 +9,8 @@ c a bend that ends with the last rung (ahead, a parabola would turn), u a slope 
 random walk integrated from the last rung in both directions, of rho per square root of a decade),
 w a random walk of omega per square root of a decade, e noise between rungs of sd tau (also of the
 rung to be forecast) and s sampling error of variance kappa v_i: models that answer the same items
-share part of their luck, so kappa may be below 1. The noise of earlier rungs is 10^(phi |t| / 2)
-times as large, which matters along a training run. Given all these numbers h everything is
+share part of their luck, so kappa may be below 1. Earlier rungs may count less: their e and s are
+10^(phi |t| / 2) times as large, which matters along a training run. Given all these numbers h all is
 normal and in closed form (Rasmussen and Williams 2006, Eqs. 2.23 to 2.25, 2.30). h lies on a grid
 whose weights start flat. The other series of a family move them together (the nonparametric
 estimate of a mixing distribution, Laird 1978, by EM, held back by the flat prior), then each series
@@ -131,7 +131,8 @@ def _exact(
     low = low[:, :, :count, :count]
     logdet = np.log(np.diagonal(low, axis1=2, axis2=3)).sum(axis=2)
     like = -0.5 * (w**2).sum(axis=2) - logdet - 0.5 * t.shape[1] * np.log(2 * np.pi)
-    beyond, m, tau2 = s[..., None], m[:, None], tau2[:, None]
+    beyond, m = s[..., None], m[:, None]
+    tau2 = tau2[:, None] * 10 ** (-fade[:, None] * np.minimum(beyond, 0))
     mean = centre[..., None] + m * beyond + np.einsum("bhmt,bhm->bth", c, w)
     prior = (
         LEVEL_SD**2

@@ -33,7 +33,7 @@ LINKS = {
     "share": ("identity", "logit", "loglog"),
     "chance": ("identity", "logit", "chance"),
     "excess": ("identity", "logit", "chance", "near"),
-    "positive": ("log", "above", "identity"),
+    "positive": ("log", "above"),
     "free": ("identity",),
 }
 #: the loss that no model gets below, as a share of the smallest so far
