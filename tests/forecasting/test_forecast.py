@@ -13,7 +13,7 @@ from unmirage import cli
 from unmirage.curves.build import build
 from unmirage.curves.options import Options
 from unmirage.errors import InputError, OptionError
-from unmirage.forecasting import LAWS, single
+from unmirage.forecasting import LAWS, engine, process, single
 from unmirage.forecasting.fitting import STATUS
 from unmirage.report import fans
 from unmirage.report.forecast_page import backtest_html, to_html
@@ -158,6 +158,56 @@ def test_the_combination_is_made_of_parts(records):
     ).forecasts
     assert sum(f.weights.values()) == pytest.approx(1)
     assert set(f.weights) > {"process", "logit_line"}
+
+
+def test_below_the_smallest_rung_is_not_inside():
+    records = unmirage.read(table(logistic(6)))
+    near, far = unmirage.forecast(records, to={"params": [10**5.5, 1.0]}).forecasts
+    assert near.distance == pytest.approx(0.5)
+    assert near.known
+    assert far.distance == pytest.approx(6.0)
+    assert not far.known
+    said = "\n".join(map(str, to_text(unmirage.forecast(records, to={"params": 10**5.5}))))
+    assert "0.5 decades below the rungs" in said
+    assert "0.50 below" in to_html(unmirage.forecast(records, to={"params": 10**5.5}))
+
+
+@pytest.mark.parametrize("score", [0.0, 0.3, 1.0])
+def test_a_score_that_never_moved_tells_nothing_far_away(score):
+    records = unmirage.read(table([score] * 6, n=None))
+    near, far = unmirage.forecast(records, to={"params": [1e9, 1e13]}).forecasts
+    assert np.ptp(near.interval(0.5)) < 1e-9
+    assert far.interval(0.95) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("loss", [[2.9, 2.8, 2.7, 2.5, 1.9, 1.0, 0.4], [3.0, 2.0, 1.0, 0.2]])
+def test_a_loss_never_reaches_0(loss):
+    records = unmirage.read(table(loss, metric="cross_entropy", n=None, gap=0.3))
+    for f in unmirage.forecast(records, to={"params": [10**8.2, 1e9]}).forecasts:
+        assert f.draws.min() > 0
+        assert f.median < loss[-1]
+
+
+def test_a_metric_of_unknown_range_is_told():
+    unknown = table(logistic(6), metric="score")
+    made = unmirage.forecast(unmirage.read(unknown), to={"params": 1e9})
+    (note,) = (n for n in made.notes if n.code == "unknown_range")
+    assert "'score'" in note.message
+    known = unmirage.forecast(unmirage.read(table(logistic(6))), to={"params": 1e9})
+    assert not [n for n in known.notes if n.code == "unknown_range"]
+
+
+def test_noise_between_rungs_is_a_share_of_the_whole_mixture():
+    """The slow way: the variance of many draws of the mixture on its link, with and without it."""
+    rng = np.random.default_rng(0)
+    grid = process.GRID[rng.choice(len(process.GRID), (1, 50))]
+    mean, sd = rng.standard_normal((1, 1, 50)), 0.5 + rng.random((1, 1, 50))
+    found = process.Ahead(("identity",), np.zeros((1, 50), int), grid, mean, sd)
+    which = rng.integers(0, 50, 400_000)
+    noise = grid[0, which, 6] * rng.standard_normal(len(which))
+    rest = np.sqrt(np.maximum(sd[0, 0, which] ** 2 - grid[0, which, 6] ** 2, 0))
+    whole = mean[0, 0, which] + rest * rng.standard_normal(len(which)) + noise
+    assert engine._noise_share(found)[0, 0] == pytest.approx(noise.var() / whole.var(), rel=0.02)
 
 
 ROUTES = ("process", "power_law", "m4", "logit_line", "combined")

@@ -31,7 +31,7 @@ def slow_twin(h, x, z, v, at):
     like = -0.5 * (r @ inverse @ r + np.linalg.slogdet(cover)[1] + len(t) * np.log(2 * np.pi))
     cross = np.array([[k(a, b) for b in s] for a in t])
     mean = z.mean() + m * s + cross.T @ inverse @ r
-    own = np.array([k(b, b) for b in s]) + tau**2
+    own = np.array([k(b, b) for b in s]) + tau**2 * 10 ** (-fade * np.minimum(s, 0))
     return like, mean, np.sqrt(own - np.einsum("mt,mn,nt->t", cross, inverse, cross))
 
 

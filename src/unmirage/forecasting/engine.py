@@ -156,12 +156,27 @@ def _widest(data: Batch, found: process.Ahead) -> Floats:
     return np.stack([np.nanmin(every, axis=-1), np.nanmax(every, axis=-1)], axis=-1)
 
 
+def _noise_share(found: process.Ahead) -> Floats:
+    """Noise between rungs as a share of the variance on the link, mean over links, (B, T).
+
+    The variance is that of the whole mixture: of its parts, and between them.
+    """
+    share, count = np.zeros(found.mean.shape[:2]), found.kind.shape[1]
+    for number in range(len(found.links)):
+        here = (found.kind == number)[:, None]  # (B, 1, K)
+        n = np.maximum(here.sum(axis=2), 1)
+        tau2 = (here * found.grid[:, None, :, 6] ** 2).sum(axis=2) / n
+        mean = (here * found.mean).sum(axis=2) / n
+        whole = (here * (found.sd**2 + (found.mean - mean[..., None]) ** 2)).sum(axis=2) / n
+        share += here.sum(axis=2) / count * tau2 / np.maximum(whole, 1e-300)
+    return np.clip(share, 0.0, 1.0)
+
+
 def _why(
     found: process.Ahead, expected: Floats, measured: Floats
 ) -> list[tuple[dict[str, float], ...]]:
     """Shares of the variance: the law and its drift, noise between rungs, sampling of items."""
-    tau2 = (found.grid[..., 6] ** 2).mean(axis=1)[:, None]
-    rungs = np.clip(tau2 / (found.sd**2).mean(axis=2), 0, 1)
+    rungs = _noise_share(found)
     law, total = expected.var(axis=2), measured.var(axis=2)
     whole = np.maximum(np.maximum(law, total), 1e-300)
     parts = {

@@ -23,7 +23,7 @@ from unmirage.forecasting import companions, single
 from unmirage.forecasting import draws as make
 from unmirage.forecasting.series import batch
 from unmirage.forecasting.two_scales import LEAST, TWO_SCALES, TWO_SCALES_SHARE
-from unmirage.forecasting.types import FARTHEST, Fan, Forecast, Prediction
+from unmirage.forecasting.types import FARTHEST, Fan, Forecast, Prediction, beyond
 from unmirage.records.columns import CANONICAL_AGGREGATES, CANONICAL_SAMPLES
 from unmirage.types import Curve, Floats, Note, Records, Refusal
 
@@ -251,7 +251,7 @@ def _forecasts(
 
 def _beyond(s: Surface, place: Floats) -> tuple[float, float, bool]:
     """Decades beyond the rungs and their span, on the axis on which it is farther for its span."""
-    distance = place - s.place.max(axis=0)
+    distance = np.array([beyond(place[k], s.place[:, k]) for k in range(2)])
     reach = np.ptp(s.place, axis=0)
     worst = int((distance / reach).argmax())
     return float(distance[worst]), float(reach[worst]), bool((distance <= FARTHEST * reach).all())

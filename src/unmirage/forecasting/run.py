@@ -25,8 +25,10 @@ from unmirage.forecasting.types import (
     Forecast,
     Forecasts,
     Prediction,
+    beyond,
 )
-from unmirage.types import ASKED_SCALES, SCALES, Curve, Floats, Records, Refusal
+from unmirage.metrics import facts
+from unmirage.types import ASKED_SCALES, SCALES, Curve, Floats, Note, Records, Refusal
 
 #: the target of pass@k
 IN_K = "k"
@@ -148,7 +150,7 @@ def forecast(
     if not found:
         raise InputError(f"{left[0].key.label()}: {left[0].reason}", mend=left[0].mend)
     settings = {**asked_for, **options.told(built, records)}
-    notes = (*records.notes, *built.notes)
+    notes = (*records.notes, *built.notes, *_ranges([f.curve for f in found]))
     return Forecasts(tuple(found), (*built.refused, *refused, *left), notes, settings)
 
 
@@ -283,6 +285,27 @@ def _most_held(curve: Curve, rungs: Sequence[int]) -> int:
     return max(n for n in rungs if len(curve.scale) - n >= LEAST)
 
 
+def _ranges(curves: Sequence[Curve]) -> list[Note]:
+    """Metrics that nobody knows, with scores that look like shares: their forecasts may not be."""
+    loose = {
+        c.key: c.key.metric
+        for c in curves
+        if np.isinf([c.facts.low, c.facts.high]).all()
+        and c.score.min() >= 0
+        and c.score.max() <= 1
+        and facts(c.key.metric) is None
+    }
+    return [
+        Note(
+            "warning", "unknown_range",
+            f"the range of {name!r} is not known, so forecasts may leave 0 to 1: name the metric "
+            "in a column metric (acc, exact_match, ...)",
+            count=sum(v == name for v in loose.values()),
+        )
+        for name in sorted({*loose.values()})
+    ]  # fmt: skip
+
+
 def _forecast(
     curve: Curve, found: Prediction, t: int, x: float, route: str, fan: Fan | None
 ) -> Forecast:
@@ -292,7 +315,7 @@ def _forecast(
         curve.key,
         curve,
         10.0**x,
-        x - float(curve.x[-1]),
+        float(beyond(np.asarray(x), curve.x)),
         float(np.ptp(curve.x)),
         route,
         np.sort(found.measured[t]),
@@ -314,6 +337,6 @@ def _grid(curve: Curve, end: float) -> Floats:
 def _bands(curve: Curve, grid: Floats, made: Prediction) -> Fan:
     """The bands of a prediction whose last targets are the grid."""
     ahead = slice(-len(grid), None)
-    known = grid - curve.x[-1] <= FARTHEST * np.ptp(curve.x)
+    known = beyond(grid, curve.x) <= FARTHEST * np.ptp(curve.x)
     widest = make.band_as_measured(made.widest[ahead], batch([curve]))
     return make.fan(10.0**grid, made.measured[ahead], widest, known)

@@ -18,6 +18,15 @@ LEVELS = (0.5, 0.8, 0.9, 0.95)
 FARTHEST = 1.0
 
 
+def beyond(at: Floats, rungs: Floats) -> Floats:
+    """Decades beyond the largest rung or below the smallest; negative between them. Log10 scales.
+
+    >>> beyond(np.array([3.0, 1.5, 0.75]), np.array([1.0, 2.0])).tolist()
+    [1.0, -0.5, 0.25]
+    """
+    return np.asarray(np.maximum(at - rungs.max(), rungs.min() - at))
+
+
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """Predictive distributions of one series at T targets, as draws."""
@@ -39,7 +48,8 @@ class Forecast:
     key: Key
     curve: Curve  # what it is made from
     at: float  # scale of the target
-    distance: float  # decades beyond the largest rung; below 0 inside the range
+    #: decades beyond the largest rung, or below the smallest; negative inside the range
+    distance: float
     reach: float  # decades that the rungs span
     route: str  # "process", a law, or a route such as "metric"
     draws: Floats  # (R,) sorted; of the measured score

@@ -81,7 +81,8 @@ def _place(f: Forecast) -> str:
 
 
 def _said(f: Forecast, whole: Curve | None) -> str:
-    far = f"{f.distance:.2g} decades beyond the rungs ({f.reach:.2g} wide)"
+    side = "below" if forecasts.below(f) else "beyond"
+    far = f"{f.distance:.2g} decades {side} the rungs ({f.reach:.2g} wide)"
     if f.distance <= 0:
         far = f"inside the range of the rungs ({f.reach:.2g} decades)"
     if whole is not None:

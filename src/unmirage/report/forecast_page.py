@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from unmirage.forecasting.types import FARTHEST, Backtest, Forecasts
+from unmirage.forecasting.types import FARTHEST, Backtest, Forecast, Forecasts
 from unmirage.report import fans, forecasts, text
 from unmirage.report.html import asset, digest_of, template
 from unmirage.report.pictures import render
@@ -45,7 +45,7 @@ def section(made: Forecasts) -> Markup:
         {
             "label": text.visible(f.key.label(), 120),
             "at": forecasts.target(f),
-            "distance": f"{f.distance:+.2f}" if f.distance > 0 else "inside",
+            "distance": _distance(f),
             "last": text.number(float(f.curve.score[-1])),
             "median": text.number(f.median) if f.known else "not known",
             "bands": [text.interval(list(f.interval(v))) if f.known else "" for v in (0.5, 0.8)],
@@ -64,6 +64,12 @@ def section(made: Forecasts) -> Markup:
         farthest=f"{FARTHEST:g}",
         settings=_settings(made),
     )
+
+
+def _distance(f: Forecast) -> str:
+    if f.distance <= 0:
+        return "inside"
+    return f"{f.distance:.2f} below" if forecasts.below(f) else f"{f.distance:+.2f}"
 
 
 def _notes(made: Forecasts | Backtest) -> list[str]:

@@ -116,7 +116,7 @@ def why(f: Forecast) -> str:
     """
     if not f.known:
         return (
-            f"not known: {f.distance:.2g} decades beyond the largest of rungs that span "
+            f"not known: {f.distance:.2g} decades {_side(f)} of rungs that span "
             f"{f.reach:.2g}; the band holds every law that is still plausible{fits(f)}"
         )
     parts = sorted(f.why.items(), key=lambda p: -p[1])
@@ -149,10 +149,23 @@ def beyond(f: Forecast) -> str:
     """How far the target lies, in words.
 
     >>> from types import SimpleNamespace as Some
-    >>> beyond(Some(distance=1.25)), beyond(Some(distance=-0.5))
-    ('+1.2 decades', 'inside the range of the rungs')
+    >>> made = Some(scale=[10.0, 1000.0])
+    >>> where = ((1.25, 2e4), (-0.5, 1e2), (1.0, 1.0))
+    >>> [beyond(Some(distance=d, at=x, place={}, curve=made)) for d, x in where]
+    ['+1.2 decades', 'inside the range of the rungs', '1 decades below the rungs']
     """
-    return "inside the range of the rungs" if f.distance <= 0 else f"{f.distance:+.2g} decades"
+    if f.distance <= 0:
+        return "inside the range of the rungs"
+    return f"{f.distance:.2g} decades below the rungs" if below(f) else f"{f.distance:+.2g} decades"
+
+
+def _side(f: Forecast) -> str:
+    return "below the smallest" if below(f) else "beyond the largest"
+
+
+def below(f: Forecast) -> bool:
+    """Is the target smaller than all rungs?"""
+    return not f.place and f.at < f.curve.scale[0]
 
 
 # ---------------------------------------------------------------- text
