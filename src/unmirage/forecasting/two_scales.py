@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unmirage.errors import InputError, OptionError
-from unmirage.forecasting.fitting import DEGENERATE, UNFINISHED, fit
+from unmirage.forecasting.fitting import DEGENERATE, fit
 from unmirage.forecasting.laws import Law
 from unmirage.types import Floats
 
@@ -123,7 +123,7 @@ def forecast_two_scales(
     variance = np.zeros(len(y)) if stderr is None else np.nan_to_num(stderr / size) ** 2
     rng = np.random.default_rng([seed, 13])
     found = fit(TWO_SCALES, t[None], y[None] / size, variance[None], draws=draws, rng=rng)
-    use = ~np.isin(found.draw_status[0], (DEGENERATE, UNFINISHED))
+    use = found.draw_status[0] != DEGENERATE
     theta = found.draws[0][use] if use.any() else found.draws[0]
     ahead = np.log10(np.array([to], float) / start)
     noise = found.tau[0] * rng.standard_normal(len(theta))
