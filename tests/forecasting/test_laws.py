@@ -9,7 +9,15 @@ from scipy.optimize import least_squares
 import unmirage
 from unmirage.errors import OptionError, UnmirageError
 from unmirage.forecasting import LAWS, Law, add_law
-from unmirage.forecasting.fitting import AT_BOUND, CONVERGED, DEGENERATE, STATUS, fit, minimise
+from unmirage.forecasting.fitting import (
+    AT_BOUND,
+    CONVERGED,
+    DEGENERATE,
+    STATUS,
+    UNFINISHED,
+    fit,
+    minimise,
+)
 
 from .made import logistic, table
 
@@ -233,3 +241,66 @@ def test_draws_stay_where_the_law_has_numbers(name):
     assert np.isfinite(ahead).all()
     positive = [law.parameters.index(p) for p in law.positive]
     assert (found.draws[:, :, positive] > 0).all()
+
+
+def _only_near(theta, t):
+    if np.max(t) > 3.1:
+        raise KeyError("far")
+    return theta[..., :1] + 0 * t
+
+
+def _complex(theta, t):
+    return (theta[..., :1] + 0 * t).astype(complex)
+
+
+@pytest.fixture
+def near_law():
+    name = "test_only_near"
+    add_law(Law(name, ("a",), ((0, 2),), _only_near, lambda t, e: [(0.5,)]))
+    yield name
+    LAWS._items.pop(name)
+
+
+def test_a_law_that_fails_ahead_is_named_and_stops_no_other(near_law):
+    records = unmirage.read(table(logistic(7)))  # 3 decades
+    with pytest.raises(OptionError, match=r"test_only_near.*KeyError"):
+        unmirage.forecast(records, to={"params": 1e14}, route=near_law, draws=50)
+    for route in ("process", "combined", "power_law"):
+        (made,) = unmirage.forecast(records, to={"params": 1e14}, route=route, draws=50).forecasts
+        assert np.isfinite(made.widest).all()
+    assert unmirage.backtest(records, held_out=1, route="combined", draws=50).rows.height
+
+
+def test_laws_of_complex_numbers_or_unknown_forms_are_refused():
+    law = Law("test_complex", ("a",), ((0, 2),), _complex, lambda t, e: [(0.5,)])
+    with pytest.raises(OptionError, match="complex"):
+        add_law(law)
+    for forms in (("nonsense",), (), "share", None):
+        with pytest.raises(OptionError, match="forms") as seen:
+            Law("x", ("a",), ((0, 2),), _line, lambda t, e: [(0.5,)], forms=forms)
+        assert seen.value.mend
+
+
+def test_exact_fits_of_exact_scores_make_no_warnings():
+    """Errors of 0 and no scatter: a variance of 0."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for score in (0.0, 1.0, 0.5):
+            flat = unmirage.read(table([score] * 7, n=None, stderr=0.0))
+            for route in ("process", *LAWS):
+                (made,) = unmirage.forecast(
+                    flat, to={"params": 1e14}, route=route, draws=50
+                ).forecasts
+                assert np.isfinite(made.widest).all()
+
+
+def test_nearly_all_draws_are_kept():
+    """Draws that end after few steps lie near the minimum, and are forecasts like the others."""
+    rng = np.random.default_rng(8)
+    law = LAWS["power_law"]
+    y = law.formula(np.array(TRUTHS["power_law"]), T) + 0.02 * rng.standard_normal((20, 9))
+    t, v = np.broadcast_to(T, y.shape), np.full(y.shape, 4e-4)
+    found = fit(law, t, y, v, draws=50, rng=rng)
+    assert (found.draw_status == UNFINISHED).mean() < 0.3

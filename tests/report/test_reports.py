@@ -39,7 +39,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(files.os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(OptionError, match="disk full"):
         files.write(target, "new")
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]

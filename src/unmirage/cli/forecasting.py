@@ -40,13 +40,10 @@ from unmirage.cli.shared import (
     progress_bar,
     read_options,
     say,
-    split_commas,
 )
 from unmirage.errors import OptionError
 
-_JSON = typer.Option(
-    "--json", metavar="FILE", help="Write JSON (docs/forecasting.md); - for stdout."
-)
+_JSON = typer.Option("--json", metavar="FILE", help="Write JSON (docs/json.md); - for stdout.")
 _ROUTE = typer.Option(
     metavar="NAME", help="process, metric, two_step, combined, or a law (docs/forecasting.md)."
 )
@@ -100,7 +97,7 @@ def forecast(
         from unmirage.report import forecasts as report
 
         aim = target(to)
-        targets = [html, None if json == "-" else json, out]
+        targets = _outputs(html, json, out)
         how = read_options(columns, scores, percent, skip_bad, models, strict)
         records = load(paths, targets, quiet, how)
         options = curve_options(
@@ -170,7 +167,7 @@ def backtest(
         from unmirage.forecasting import backtest as make
         from unmirage.report import forecasts as report
 
-        targets = [html, None if json == "-" else json, out]
+        targets = _outputs(html, json, out)
         held = _held(hold_out)
         groups = ("family", "task", "metric", "settings", "form", "held_out", "ahead")
         if group not in groups:
@@ -187,15 +184,15 @@ def backtest(
                 **options,
             )  # fmt: skip
         if json == "-":
-            typer.echo(report.backtest_json(made), nl=False)
+            typer.echo(report.backtest_json(made, group), nl=False)
         elif not quiet:
             _show(report.backtest_text(made, group))
         if html:
             from unmirage.report.forecast_page import backtest_html
 
-            _write(html, backtest_html(made), quiet)
+            _write(html, backtest_html(made, group), quiet)
         if json and json != "-":
-            _write(json, report.backtest_json(made), quiet)
+            _write(json, report.backtest_json(made, group), quiet)
         if out:
             _write(out, _table(made.rows, out), quiet)
 
@@ -222,10 +219,23 @@ def target(values: Sequence[str]) -> dict[str, list[float]]:
 
 
 def _held(value: str) -> list[int]:
-    parts = split_commas([value])
-    if not parts or not all(p.strip().isdecimal() and int(p) > 0 for p in parts):
+    """An empty place between commas is refused, as in a target."""
+    parts = [p.strip() for p in value.split(",")]
+    if not all(len(p) < 10 and p.isascii() and p.isdecimal() and int(p) > 0 for p in parts):
         raise OptionError(f"--hold-out {value!r}", mend="numbers from 1 on: --hold-out 1,2,3")
     return [int(p) for p in parts]
+
+
+def _outputs(html: Path | None, json: str | None, out: Path | None) -> list[Path | str | None]:
+    """The files to be written, each another; a table is .csv or .parquet. Before all work."""
+    targets: list[Path | str | None] = [html, None if json == "-" else json, out]
+    places = [Path(t).resolve() for t in targets if t]
+    twice = next((p for i, p in enumerate(places) if p in places[:i]), None)
+    if twice is not None and (twice.is_file() or not twice.exists()):
+        raise OptionError(f"{twice} would be written twice", mend="a file for each output")
+    if out:
+        _table_suffix(out)
+    return targets
 
 
 def _show(parts: Any) -> None:
@@ -234,12 +244,18 @@ def _show(parts: Any) -> None:
         console.print(part, markup=False) if isinstance(part, str) else console.print(part)
 
 
+def _table_suffix(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".parquet"):
+        what = f"a table is .csv or .parquet, not {path.suffix or path.name!r}"
+        raise OptionError(what, mend="--out scores.csv")
+    return suffix
+
+
 def _table(frame: Any, path: Path) -> bytes:
     from unmirage.report.files import table_bytes
 
-    if path.suffix.lower() in (".csv", ".parquet"):
-        return table_bytes(frame, path.suffix.lower())
-    raise OptionError(f"a table is .csv or .parquet, not {path.suffix!r}", mend="change the suffix")
+    return table_bytes(frame, _table_suffix(path))
 
 
 def _write(path: Path | str, content: str | bytes, quiet: bool) -> None:

@@ -37,7 +37,7 @@ def with_scale(rows: pl.DataFrame, choice: Choice, notes: list[Note]) -> pl.Data
     if choice.scale is not None and choice.scale not in present:
         raise ColumnError(
             f"the scale {choice.scale!r} is not in the data",
-            mend=f"--scale {present[0]}, or --to {present[0]}=X"
+            mend=f"--scale {present[0]} (of a forecast: --to {present[0]}=X)"
             if present
             else "--columns scale=YOUR_COLUMN",
         )

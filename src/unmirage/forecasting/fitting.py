@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unmirage.forecasting.laws import Law
-from unmirage.forecasting.usable import starts
+from unmirage.forecasting.usable import called, starts
 from unmirage.types import Floats
 
 #: how a fit ended; a fit at a bound is one whose parameter would have gone on
@@ -23,6 +23,11 @@ STATUS = (CONVERGED, AT_BOUND, DEGENERATE, UNFINISHED)
 #: in draws bounds give way by this share of their width: where the best fit lies at a bound, draws
 #: that may not pass it are too narrow
 SLACK = 0.25
+#: draws end when a step gains less than this share of their cost, which is a chi-square of M - P:
+#: what is left to gain is nothing beside its scatter
+NEAR = 1e-5
+#: least variance of a score, in the working unit of laws
+_LEAST = 1e-12
 _STEP = 1e-6
 
 
@@ -48,9 +53,11 @@ def minimise(
     *,
     slack: float = 0.0,
     most: int = 60,
+    near: float = 1e-9,
 ) -> tuple[Floats, Floats, NDArray[np.str_]]:
     """Minimise sum w (y - f)^2 from one start each: t, y, weight (N, M), start (N, P).
 
+    It ends when a step gains less than the share ``near`` of the cost, or after ``most`` steps.
     Returns theta (N, P), cost (N,), status (N,).
     """  # fmt: skip
     low, high = _free(law, np.array(law.bounds, float).T)
@@ -72,7 +79,7 @@ def minimise(
         value = np.nan_to_num((left**2).sum(axis=1), nan=np.inf)
         better = value <= cost[live]
         gain = np.where(better, cost[live] - value, np.inf)
-        small = better & (gain <= 1e-9 * (cost[live] + 1e-12))
+        small = better & (gain <= near * (cost[live] + 1e-12))
         hit = live[better]
         theta[hit], resid[hit], cost[hit] = new[better], left[better], value[better]
         damp[live] *= np.where(better, 0.2, 5.0)
@@ -101,8 +108,7 @@ def _natural(law: Law, free: Floats) -> Floats:
 
 
 def _values(law: Law, free: Floats, t: Floats) -> Floats:
-    with np.errstate(all="ignore"):  # a step may leave where the formula has numbers: its cost says
-        return np.asarray(law.formula(_natural(law, free), t), float)
+    return called(law, _natural(law, free), t)  # a step may leave where it has numbers
 
 
 def _jacobian(
@@ -162,7 +168,7 @@ def fit(
     first = np.concatenate([[0], np.cumsum(count)[:-1]])
     best = np.array([f + cost[f : f + c].argmin() for f, c in zip(first, count, strict=True)])
     theta, cost, status = theta[best], cost[best], status[best]
-    mean = law.formula(theta, t)
+    mean = called(law, theta, t)
     m, p = y.shape[1], theta.shape[1]
     spare = max(m - p, 1)
     tau2 = np.maximum(((y - mean) ** 2).mean(axis=1) * m / spare - variance.mean(axis=1), 0.0)
@@ -180,7 +186,8 @@ def _bootstrap(
     assert rng is not None
     y = mean[:, None] + np.sqrt(total)[:, None] * rng.standard_normal((b, draws, m))
     row = np.repeat(np.arange(b), draws)
+    weight = 1 / np.maximum(total, _LEAST)  # an exact fit of exact scores has no variance
     found, _, status = minimise(
-        law, t[row], y.reshape(-1, m), 1 / total[row], theta[row], slack=SLACK, most=30
+        law, t[row], y.reshape(-1, m), weight[row], theta[row], slack=SLACK, most=30, near=NEAR
     )
     return found.reshape(b, draws, -1), status.reshape(b, draws)

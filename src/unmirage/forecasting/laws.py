@@ -35,7 +35,7 @@ from scipy import special
 
 from unmirage.errors import OptionError
 from unmirage.forecasting.types import ROUTES
-from unmirage.forecasting.usable import check, check_facts
+from unmirage.forecasting.usable import FORMS, check, check_facts
 from unmirage.registry import Registry
 from unmirage.types import Floats
 
@@ -58,7 +58,7 @@ class Law:
     positive: tuple[str, ...] = ()
     #: the kinds of scores that it can hold for: "share", "chance" (a share with a chance level),
     #: "excess" (a probability with one), "positive" (a loss)
-    forms: tuple[str, ...] = ("share", "chance", "excess", "positive")
+    forms: tuple[str, ...] = FORMS
 
     def __post_init__(self) -> None:
         check_facts(self)

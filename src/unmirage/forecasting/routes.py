@@ -65,7 +65,8 @@ def _run(
         found = companions.run(route, curves, asked, at, seed=seed, draws=draws)
     elif route in LAWS:
         mine, targets = [curves[i] for i in asked], [at[i] for i in asked]
-        fitted = single.predict(LAWS[route], mine, targets, seed=seed, draws=draws)
+        law = LAWS[route]
+        fitted = single.predict(law, mine, targets, seed=seed, draws=draws, strict=True)
         found = {i: f for i, f in zip(asked, fitted, strict=True) if f is not None}
     else:
         known = ", ".join((*ROUTES, *LAWS))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +36,8 @@ from unmirage.types import ASKED_SCALES, SCALES, Curve, Floats, Note, Records, R
 IN_K = "k"
 #: places of a fan between the first rung and the target
 FAN = 40
+#: largest target; scores and scales beyond are no numbers of models
+_FAR = 1e100
 
 
 def forecast(
@@ -106,7 +110,7 @@ def forecast(
         where=where, by=by, ignore=ignore, checkpoint=checkpoint, items=items, chance=chance,
         higher_is_better=higher_is_better, lower_is_better=lower_is_better,
     )  # fmt: skip
-    _check(records, seed, draws)
+    seed, draws = _check(records, seed, draws)
     asked_for = {
         "version": version("unmirage"), "to": targets, "route": route, "seed": seed,
         "draws": draws,
@@ -193,15 +197,13 @@ def backtest(
     InputError
         no series has 3 rungs more than are held out.
     """
-    rungs = [held_out] if isinstance(held_out, int) else sorted(set(held_out))
-    if not rungs or min(rungs) < 1:
-        raise OptionError(f"hold out {held_out!r} rungs", mend="--hold-out 2, a number from 1 on")
+    rungs = _rungs(held_out)
     options = options_of(
         family=family, task=task, metric=metric, scale=scale, where=where, by=by, ignore=ignore,
         checkpoint=checkpoint, higher_is_better=higher_is_better, lower_is_better=lower_is_better,
         items=items, chance=chance,
     )  # fmt: skip
-    _check(records, seed, draws)
+    seed, draws = _check(records, seed, draws)
     built = build(records, options)
     asked = [c for c in built.curves if wanted(c.key.metric, options)]
     curves, refused = _enough(asked, LEAST + min(rungs))
@@ -252,26 +254,55 @@ def _targets(to: Mapping[str, float | Sequence[float]]) -> dict[str, list[float]
     return {name: _values(name, to[name], mend) for name in (to if len(to) == 1 else AXES)}
 
 
-def _values(name: str, value: float | Sequence[float], mend: str) -> list[float]:
+def _values(name: str, value: object, mend: str) -> list[float]:
     if name not in (*SCALES, *ASKED_SCALES, IN_K):
         known = ", ".join((*SCALES, *ASKED_SCALES, IN_K))
         raise OptionError(f"no scale is named {name!r}", mend=f"{known}: {mend}")
-    values = [float(v) for v in np.atleast_1d(np.asarray(value, float))]
-    if not values or not all(np.isfinite(v) and v > 0 for v in values):
-        raise OptionError(f"a target of {value!r}", mend=f"numbers above 0: {mend}")
+    wrong = OptionError(f"a target of {value!r}", mend=f"numbers above 0, to 1e100: {mend}")
+    try:
+        found = np.atleast_1d(np.asarray(value, float))
+    except (TypeError, ValueError, OverflowError):
+        raise wrong from None
+    values = [float(v) for v in found.ravel()]
+    if found.ndim > 1 or not values or not all(0 < v <= _FAR for v in values):
+        raise wrong
     if name == IN_K and min(values) < 1:
         raise OptionError(f"k of {min(values):g}", mend="answers an item, from 1 on: --to k=100")
     return values
 
 
-def _check(records: object, seed: object, draws: int) -> None:
+def _check(records: object, seed: object, draws: object) -> tuple[int, int]:
+    """Seed and draws as whole numbers."""
     if not isinstance(records, Records):
         what = f"a forecast takes Records, not {type(records).__name__}"
         raise OptionError(what, mend="unmirage.forecast(unmirage.read(...), to=...)")
-    if not isinstance(seed, int) or seed < 0:
+    start = _whole(seed)
+    if start is None or start < 0:
         raise OptionError(f"a seed of {seed!r}", mend="a whole number from 0 on")
-    if not 50 <= draws <= 100_000:
-        raise OptionError(f"{draws} draws", mend="between 50 and 100,000; --draws 1000 is usual")
+    count = _whole(draws)
+    if count is None or not 50 <= count <= 100_000:
+        mend = "a whole number between 50 and 100,000; --draws 1000 is usual"
+        raise OptionError(f"{draws!r} draws", mend=mend)
+    return start, count
+
+
+def _whole(value: Any) -> int | None:
+    """A whole number of any kind, but for True and False; else None."""
+    try:
+        return None if isinstance(value, (bool, np.bool_)) else operator.index(value)
+    except TypeError:
+        return None
+
+
+def _rungs(held_out: object) -> list[int]:
+    """How many rungs are held out: numbers from 1 on, each once, the smallest first."""
+    many = held_out if isinstance(held_out, Iterable) else [held_out]
+    found = [] if isinstance(many, (str, bytes)) else [_whole(v) for v in many]
+    rungs = sorted({n for n in found if n is not None and n > 0})
+    if not rungs or not all(n is not None and n > 0 for n in found):
+        mend = "whole numbers from 1 on: --hold-out 1,2, or held_out=(1, 2)"
+        raise OptionError(f"hold out {held_out!r} rungs", mend=mend)
+    return rungs
 
 
 def _enough(curves: Sequence[Curve], least: int = LEAST) -> tuple[list[Curve], list[Refusal]]:

@@ -10,15 +10,19 @@ import numpy as np
 from scipy import stats
 
 from unmirage.curves.uncertainty import stream
+from unmirage.errors import OptionError
 from unmirage.forecasting.draws import observe, target
-from unmirage.forecasting.fitting import DEGENERATE, UNFINISHED, fit
+from unmirage.forecasting.fitting import DEGENERATE, fit
 from unmirage.forecasting.laws import Law, usable
 from unmirage.forecasting.series import BOUNDED, batch, form
 from unmirage.forecasting.types import Prediction
+from unmirage.forecasting.usable import called
 from unmirage.types import Curve, Floats
 
 #: what makes a forecast by a law wide
 SOURCES = ("the law", "noise between rungs", "sampling of items")
+
+_AHEAD = "a formula for all t from 0 on, or a nearer target"
 
 
 def to_error(curve: Curve) -> tuple[Floats, Floats, float, float]:
@@ -40,26 +44,33 @@ def predict(
     *,
     seed: int = 0,
     draws: int = 200,
+    strict: bool = False,
 ) -> list[Prediction | None]:
     """One prediction a curve at ``at``: (T,) for all, or one for each; None where it cannot be.
 
     A curve needs scores that the law can hold for, and one rung more than the law has parameters.
+    A law that fails has none, so that one bad law does not stop those beside it.
 
     Raises
     ------
     OptionError
-        the law raises or returns another shape; the text names it and the mend.
+        ``strict``, and the law raises or returns another shape; the text names it and the mend.
     """
-    usable(law)
+    try:
+        usable(law)
+    except OptionError:
+        if strict:
+            raise
+        return [None] * len(curves)
     each = list(at) if isinstance(at, (list, tuple)) else [np.asarray(at)] * len(curves)
     rungs = [c.x - c.x[0] for c in curves]
     ahead = [np.asarray(a) - c.x[0] for a, c in zip(each, curves, strict=True)]
-    return predict_at(law, curves, rungs, ahead, seed=seed, draws=draws)
+    return predict_at(law, curves, rungs, ahead, seed=seed, draws=draws, strict=strict)
 
 
 def predict_at(
     law: Law, curves: Sequence[Curve], rungs: Sequence[Floats], ahead: Sequence[Floats], *,
-    seed: int = 0, draws: int = 200,
+    seed: int = 0, draws: int = 200, strict: bool = False,
 ) -> list[Prediction | None]:  # fmt: skip
     """The same with the places that the formula takes: of the rungs (M, ...) and of the targets."""
     made: list[Prediction | None] = [None] * len(curves)
@@ -69,7 +80,12 @@ def predict_at(
             groups[len(c.scale)].append(i)
     for places in groups.values():
         mine, t = [curves[i] for i in places], np.stack([rungs[i] for i in places])
-        found = _together(law, mine, t, [ahead[i] for i in places], seed, draws)
+        try:
+            found = _together(law, mine, t, [ahead[i] for i in places], seed, draws)
+        except OptionError:
+            if strict:
+                raise
+            continue
         for i, one in zip(places, found, strict=True):
             made[i] = one
     return made
@@ -98,15 +114,14 @@ def _together(
     rng = stream(seed, "law", law.name, curves[0].key.label())
     found = fit(law, t, y, v, draws=draws, rng=rng)
     noise = rng.standard_normal((2, len(curves), draws))
-    rest2 = ((y - law.formula(found.theta, t)) ** 2).mean(axis=1)
+    rest2 = ((y - called(law, found.theta, t)) ** 2).mean(axis=1)
     fits = y.shape[1] * np.log(rest2 + v.mean(axis=1) + 1e-9) + 2 * len(law.parameters)
     made: list[Prediction | None] = []
     for k, c in enumerate(curves):
-        use = ~np.isin(found.draw_status[k], (DEGENERATE, UNFINISHED))
+        use = found.draw_status[k] != DEGENERATE
         # degenerate draws are no forecasts; their places go to the others
         rows = np.resize(np.flatnonzero(use), draws) if use.any() else np.arange(draws)
-        with np.errstate(all="ignore"):
-            error = law.formula(found.draws[k][rows], ahead[k]).T
+        error = called(law, found.draws[k][rows], ahead[k], _AHEAD).T
         if np.isfinite(error).all():
             a, b = units[k][2:]
             scores = [a + b * error, a + b * (error + found.tau[k] * noise[0, k])]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unmirage.errors import InputError, OptionError
-from unmirage.forecasting.fitting import DEGENERATE, UNFINISHED, fit
+from unmirage.forecasting.fitting import DEGENERATE, fit
 from unmirage.forecasting.laws import Law
 from unmirage.types import Floats
 
@@ -105,14 +105,25 @@ def forecast_two_scales(
     >>> round(f.median, 1)
     2.2
 
+    The draws are of the loss with the noise between models, and without the sampling error of the
+    target: how many items it will be measured on is not known here.
+
     Raises
     ------
     InputError
         fewer than 7 models, or all of one size or one number of tokens.
+    OptionError
+        ``to`` is no pair of numbers above 0, or the columns differ in length or hold other numbers.
     """
-    n, d, y = (np.asarray(v, float).ravel() for v in (params, tokens, loss))
-    if not (np.isfinite([n, d, y]).all() and (np.array([n, d, y, [*y]]) > 0).all()):
-        raise OptionError("a scale or loss that is not above 0", mend="leave such rows out")
+    goal = _row(to, "to")
+    if goal.shape != (2,):
+        raise OptionError(f"a target of {to!r}", mend="(params, tokens): to=(7e9, 1.4e12)")
+    n, d, y = (
+        _row(v, name) for v, name in ((params, "params"), (tokens, "tokens"), (loss, "loss"))
+    )
+    if not len(n) == len(d) == len(y):
+        what = f"{len(n)} params, {len(d)} tokens and {len(y)} losses"
+        raise OptionError(what, mend="one of each for each model")
     if len(y) < LEAST or len(np.unique(n)) < 2 or len(np.unique(d)) < 2:
         raise InputError(
             f"{len(y)} models, {len(np.unique(n))} sizes, {len(np.unique(d))} numbers of tokens",
@@ -120,15 +131,31 @@ def forecast_two_scales(
         )
     size, start = y.max(), np.array([n.min(), d.min()])
     t = np.log10(np.stack([n, d], axis=1) / start)
-    variance = np.zeros(len(y)) if stderr is None else np.nan_to_num(stderr / size) ** 2
+    error = np.zeros(len(y)) if stderr is None else np.asarray(stderr, float).ravel()
+    if len(error) != len(y):
+        raise OptionError(f"{len(error)} errors of {len(y)} losses", mend="one for each model")
+    variance = np.nan_to_num(error / size) ** 2
     rng = np.random.default_rng([seed, 13])
     found = fit(TWO_SCALES, t[None], y[None] / size, variance[None], draws=draws, rng=rng)
-    use = ~np.isin(found.draw_status[0], (DEGENERATE, UNFINISHED))
+    use = found.draw_status[0] != DEGENERATE
     theta = found.draws[0][use] if use.any() else found.draws[0]
-    ahead = np.log10(np.array([to], float) / start)
+    ahead = np.log10(goal[None] / start)
     noise = found.tau[0] * rng.standard_normal(len(theta))
     made = np.sort(size * (_formula(theta, ahead)[:, 0] + noise))
-    beyond = np.log10(np.array(to, float) / [n.max(), d.max()])
+    beyond = np.log10(goal / [n.max(), d.max()])
     return TwoScales(
         made, found.theta[0], str(found.status[0]), (float(beyond[0]), float(beyond[1]))
     )
+
+
+def _row(values: object, name: str) -> Floats:
+    """Numbers above 0, up to 1e100, in a row."""
+    try:
+        row = np.asarray(values, float).ravel()
+    except (TypeError, ValueError, OverflowError):
+        row = np.array([np.nan])
+    if not ((row > 0) & (row <= 1e100)).all():  # NaN is neither
+        raise OptionError(
+            f"{name} holds what is no number above 0", mend="leave such rows out, or mend them"
+        )
+    return row

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: a short series that every law is tried on: decades beyond the smallest rung, and errors
 TRIAL = (np.linspace(0.0, 2.0, 5), np.linspace(0.9, 0.5, 5))
+#: kinds of scores (:func:`unmirage.forecasting.series.form`) that a law may hold for
+FORMS = ("share", "chance", "excess", "positive")
 _SHAPES = "theta (..., P) and t (..., M) give (..., M): take parameters as theta[..., :1]"
 
 
@@ -38,6 +40,9 @@ def check_facts(law: Law) -> None:
     unknown = sorted({*law.positive} - {*law.parameters})
     if unknown:
         raise _wrong(law, f"positive names {', '.join(unknown)}", "names of its parameters")
+    known = isinstance(law.forms, (tuple, list, set, frozenset)) and {*map(str, law.forms)}
+    if not known or not known <= {*FORMS}:
+        raise _wrong(law, f"forms {law.forms!r}", f"one or more of {', '.join(FORMS)}, in a tuple")
 
 
 def _check_bounds(law: Law, name: str, pair: Any) -> None:
@@ -62,19 +67,19 @@ def check(law: Law) -> None:
     t, error = TRIAL
     low, high = np.array(law.bounds, float).T
     theta = np.clip(starts(law, t, error), low, high)
-    alone = _called(law, theta[0], t)
+    alone = called(law, theta[0], t)
     for lead in ((), (2,), (3, 2)):
         many = np.broadcast_to(theta[0], (*lead, len(low))).copy()
         if lead:  # the last is what the others are not
             many[:-1] = (low + high) / 2
         where = np.broadcast_to(t, (*lead[:1], *(1 for _ in lead[1:]), len(t))).copy()
-        made = _called(law, many, where)
+        made = called(law, many, where)
         if made.shape != (*lead, len(t)):
             what = f"theta of shape {many.shape} and t of shape {where.shape} give {made.shape}"
             raise _wrong(law, what, f"{_SHAPES}; here {(*lead, len(t))}")
         if not np.allclose(made[(-1,) * len(lead)], alone, equal_nan=True):
             raise _wrong(law, "a batch gives other values than its members alone", _SHAPES)
-    if not np.isfinite(_called(law, theta, np.broadcast_to(t, (len(theta), len(t))))).all():
+    if not np.isfinite(called(law, theta, np.broadcast_to(t, (len(theta), len(t))))).all():
         raise _wrong(law, "it is not finite where it starts", "other starts, or narrower bounds")
 
 
@@ -101,13 +106,25 @@ def starts(law: Law, t: Floats, error: Floats) -> Floats:
     return made
 
 
-def _called(law: Law, theta: Floats, t: Floats) -> Floats:
+def called(law: Law, theta: Floats, t: Floats, mend: str = _SHAPES) -> Floats:
+    """The formula; its values may be no numbers, without a warning.
+
+    Raises
+    ------
+    OptionError
+        it raises, or gives complex numbers or no numbers at all.
+    """
     try:
         with np.errstate(all="ignore"):
-            return np.asarray(law.formula(theta, t), float)
+            made = np.asarray(law.formula(theta, t))
+            if np.iscomplexobj(made):
+                raise _wrong(law, "its formula gives complex numbers", "real numbers only")
+            return np.asarray(made, float)
+    except OptionError:
+        raise
     except Exception as problem:
         what = f"its formula raises {type(problem).__name__}: {problem}"
-        raise _wrong(law, what, _SHAPES) from problem
+        raise _wrong(law, what, mend) from problem
 
 
 def _wrong(law: Law, what: str, mend: str) -> OptionError:

@@ -95,10 +95,15 @@ def _said(f: Forecast, whole: Curve | None) -> str:
 
 
 def _range(f: Forecast, seen: Curve) -> tuple[float, float]:
-    values = [*seen.score.tolist()]
-    if f.fan is not None:
-        low, high = f.fan.bands[0.95]
-        values += [*low.tolist(), *high.tolist()]
+    """The data, the median and the 95 % interval of the target.
+
+    The interval reaches at most one span of the data beyond them: bands that go on are cut.
+    """
+    first, last = float(seen.score.min()), float(seen.score.max())
+    span = last - first or np.inf
+    low, high = f.interval(0.95)
+    inside = [max(low, first - span), min(high, last + span)]
+    values = [first, last, *inside, *([f.median] if f.known else [])]
     lowest, highest = float(np.nanmin(values)), float(np.nanmax(values))
     span = highest - lowest
     if lowest - span < seen.floor < highest + span:  # never for a floor that is NaN
@@ -181,7 +186,8 @@ def _rules(alt: Any, seen: Curve, up: axes.Range) -> list[Any]:
 
 def _target(alt: Any, f: Forecast, up: axes.Range, x: Any) -> list[Any]:
     low, high = f.interval(0.95)
-    rows = [{"scale": f.at, "low": max(low, up[0]), "high": min(high, up[1])}]
+    low, high = (float(np.clip(v, *up)) for v in (low, high))
+    rows = [{"scale": f.at, "low": low, "high": high}]
     base = alt.Chart(alt.Data(values=rows))
     bar = base.mark_rule(color=_FAN, strokeWidth=2.2).encode(x=x, y=alt.Y("low:Q"), y2="high:Q")
     if not f.known:
@@ -200,23 +206,29 @@ def sheet(charts: list[Any], columns: int = 2) -> Any:
 
 
 def reliability(made: Backtest) -> Any:
-    """Nominal against actual share below, for all held-out scores and those of series that move."""
+    """Nominal against actual share below, for all held-out scores and those of series that move.
+
+    Where all series move, or none, there is one line.
+    """
     import altair as alt
 
     levels = np.linspace(0, 1, 41)
     rows = []
-    for name, part in (("all", made.rows), ("series that move", made.rows.filter("moves"))):
-        if part.height:
-            pits = np.sort(part["pit"].to_numpy())
-            share = np.searchsorted(pits, levels, side="right") / len(pits)
-            rows += [
-                {"nominal": float(a), "actual": float(b), "series": name}
-                for a, b in zip(levels, share, strict=True)
-            ]
+    moving = made.rows.filter("moves")
+    parts = {"all": made.rows}
+    if 0 < moving.height < made.rows.height:
+        parts["series that move"] = moving
+    for name, part in parts.items():
+        pits = np.sort(part["pit"].to_numpy())
+        share = np.searchsorted(pits, levels, side="right") / len(pits)
+        rows += [
+            {"nominal": float(a), "actual": float(b), "series": name}
+            for a, b in zip(levels, share, strict=True)
+        ]
     straight = alt.Chart(_data([{"a": 0.0}, {"a": 1.0}])).mark_line(color=_RULE, strokeDash=[5, 4])
     colour = alt.Color(
         "series:N",
-        scale=alt.Scale(domain=["all", "series that move"], range=[_FAN, "#d55e00"]),
+        scale=alt.Scale(domain=list(parts), range=[_FAN, "#d55e00"][: len(parts)]),
         legend=alt.Legend(title=None, orient="bottom"),
     )
     line = alt.Chart(_data(rows)).mark_line(strokeWidth=2)

@@ -9,24 +9,59 @@ from pathlib import Path
 
 import polars as pl
 
+from unmirage.errors import OptionError
+
 #: what a spreadsheet takes for the beginning of a formula
 _FORMULA = "^[=+\\-@\t\r]"
 
 
 def write(path: str | os.PathLike[str], data: str | bytes) -> Path:
-    """Write to a temporary name beside the target, then rename; parent folders are made."""
+    """Write to a temporary name beside the target, then rename; parent folders are made.
+
+    What is there and no regular file, such as a pipe or a device, is written to and stays.
+
+    Raises
+    ------
+    OptionError
+        it cannot be written; the text names it and the mend.
+    """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    body = data if isinstance(data, bytes) else data.encode("utf-8")
+    try:
+        if target.is_dir():
+            raise OptionError(f"{target} is a folder", mend="name a file in it")
+        if target.exists() and not target.is_file():
+            with open(target, "wb", buffering=0) as out:
+                _all(out, body)
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _replace(target, body)
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
+        why = getattr(error, "strerror", None) or str(error)
+        mend = "another place, which you may write to and which has room"
+        raise OptionError(f"{target} cannot be written: {why}", mend=mend) from error
+    return target
+
+
+def _all(out: io.RawIOBase, body: bytes) -> None:
+    """A pipe may take a part at a time."""
+    left = memoryview(body)
+    while left:
+        left = left[out.write(left) or 0 :]
+
+
+def _replace(target: Path, body: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=".unmirage-", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as out:
-            out.write(data if isinstance(data, bytes) else data.encode("utf-8"))
+            out.write(body)
         os.chmod(name, 0o666 & ~_umask())
         os.replace(name, target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    return target
 
 
 def csv_text(frame: pl.DataFrame) -> str:

@@ -20,8 +20,9 @@ def to_html(made: Forecasts) -> str:
     return _page("unmirage forecast", section(made))
 
 
-def backtest_html(made: Backtest) -> str:
-    head, *lines = forecasts.backtest_table(made)
+def backtest_html(made: Backtest, by: str = "task") -> str:
+    """The whole page as text, with a row of the table for each ``by``."""
+    head, *lines = forecasts.backtest_table(made, by)
     charts = [_svg(fans.reliability(made))]
     charts += [_svg(fans.fan(f, whole)) for f, whole in made.examples]
     return _page(
@@ -30,6 +31,8 @@ def backtest_html(made: Backtest) -> str:
             "backtest.html.j2",
             head=head,
             lines=lines,
+            heads=forecasts.HEADS,
+            more=forecasts.more_groups(made, by),
             charts=charts,
             notes=_notes(made),
             refused=_refused(made),
@@ -62,6 +65,7 @@ def section(made: Forecasts) -> Markup:
         notes=_notes(made),
         refused=_refused(made),
         farthest=f"{FARTHEST:g}",
+        sampled=forecasts.sampled(made),
         settings=_settings(made),
     )
 

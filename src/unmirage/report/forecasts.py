@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from unmirage.forecasting.types import FARTHEST, LEVELS, Backtest, Forecast, Forecasts
@@ -19,16 +20,21 @@ from unmirage.report.view import (
     plain,
     refusal_view,
 )
+from unmirage.types import Curve
 
 SCHEMA = "unmirage.forecast/1"
 SKILL_SCHEMA = "unmirage.backtest/1"
 #: what the baselines are called
-BASELINE_NAMES = {
-    "last_value": "last value",
-    "random_walk": "random walk",
-    "logit_line": "line in logit",
-}
-_SAMPLING = "sampling of items"
+BASELINE_NAMES = {"last_value": "last", "random_walk": "walk", "logit_line": "logit"}
+#: what the heads of the table of a backtest mean
+HEADS = (
+    "50 % ... 95 %: share of held-out scores inside the interval of that name (a tie counts by its "
+    "share); CRPS: smaller is better, shares in points of 1, other metrics in ranges of their "
+    "series; last, walk, logit: CRPS of the last value, a random walk and a straight line in "
+    "logit; skill: how much less CRPS than the best of these"
+)
+#: so many groups are in a table; JSON has all
+MOST_GROUPS = 30
 
 
 def view(made: Forecasts) -> View:
@@ -176,9 +182,8 @@ def to_text(made: Forecasts, every: bool = False, most: int = 40) -> Iterable[An
     from rich.text import Text
 
     shown = made.forecasts if every else made.forecasts[:most]
-    sampled = "with the sampling error of as many items as the rungs have"
     many = f"{len(made.forecasts):,} forecast{'s' if len(made.forecasts) > 1 else ''}"
-    yield f"{many}; predictive intervals of the score, {sampled}"
+    yield f"{many}; predictive intervals of the score, {sampled(made)}"
     before = None
     for f in shown:
         place = f"{f.key.family} / {f.key.task}"
@@ -191,13 +196,29 @@ def to_text(made: Forecasts, every: bool = False, most: int = 40) -> Iterable[An
         more = len(made.forecasts) - len(shown)
         yield f"{more:,} more: --all shows every one, --out FILE.csv writes all"
     if made.refused:
-        curves = f"{len(made.refused):,} curve{'s' if len(made.refused) > 1 else ''}"
-        yield f"{curves} could not be forecast: {_reasons(made)}"
+        yield f"{_curves(made)} could not be forecast: {_reasons(made)}"
     yield from _warnings(made)
     yield (
         f"decades: beyond the largest rung; farther than {FARTHEST:g} times the range of the rungs "
         "the answer is: not known"
     )
+
+
+def sampled(made: Forecasts) -> str:
+    """Whose sampling error the intervals hold, in words."""
+    said = "with the sampling error of as many items as the rungs have"
+    bare = sum(not _has_error(f.curve) for f in made.forecasts)
+    if not bare:
+        return said
+    if bare == len(made.forecasts):
+        return "without sampling error: the number of items is not known"
+    return f"{said}; of {bare:,} the number of items is not known: no sampling error"
+
+
+def _has_error(curve: Curve) -> bool:
+    """Is there an error that a forecast passes on: of the items, else that of the last rung?"""
+    counted = curve.facts.binary and bool(np.isfinite(curve.count).all())
+    return counted or bool(np.isfinite(curve.stderr[-1]))
 
 
 def _lines(f: Forecast) -> list[str]:
@@ -231,11 +252,18 @@ def _warnings(made: Forecasts | Backtest) -> Iterable[str]:
     return (f"! {text.visible(n, 300)}" for n in notes(made, "warning"))
 
 
+def _curves(made: Forecasts | Backtest) -> str:
+    return f"{len(made.refused):,} curve{'s' if len(made.refused) > 1 else ''}"
+
+
 def _reasons(made: Forecasts | Backtest) -> str:
     counts: dict[str, int] = {}
     for r in made.refused:
         counts[r.reason] = counts.get(r.reason, 0) + 1
-    return "; ".join(f"{text.visible(k, 120)} ({v:,})" for k, v in sorted(counts.items())[:5])
+    often = sorted(counts.items(), key=lambda c: (-c[1], c[0]))
+    said = [f"{text.visible(k, 120)} ({v:,})" for k, v in often[:5]]
+    more = sum(v for _, v in often[5:])
+    return "; ".join([*said, f"other reasons ({more:,})"] if more else said)
 
 
 # ---------------------------------------------------------------- backtests
@@ -258,33 +286,54 @@ def skill(rows: pl.DataFrame) -> dict[str, float]:
     }
 
 
-def groups(made: Backtest, by: str = "task", most: int = 30) -> list[tuple[str, pl.DataFrame]]:
-    """All rows, those of series that move, and those of each task (the largest groups)."""
+class Group(NamedTuple):
+    """Rows that are told together."""
+
+    by: str  # "all", "moves", or the column whose value ``name`` is
+    name: str
+    rows: pl.DataFrame
+
+    @property
+    def title(self) -> str:
+        ends = {"held_out": " held out", "ahead": " rungs ahead"}
+        return (text.visible(self.name, 60) or "(none)") + ends.get(self.by, "")
+
+
+def groups(made: Backtest, by: str = "task") -> list[Group]:
+    """All rows, those of series that move, of each number held out, and of each ``by``.
+
+    The largest of each kind come first; of ``by`` nothing where all rows are one group.
+    """
     rows = made.rows
-    found = [("all", rows), ("series that move", rows.filter("moves"))]
-    found += [
-        (f"{held} held out", rows.filter(pl.col("held_out") == held))
-        for held in sorted(rows["held_out"].unique().to_list())
-        if rows["held_out"].n_unique() > 1
-    ]
-    parts = rows.partition_by(by, maintain_order=True) if rows[by].n_unique() > 1 else []
-    largest = sorted(parts, key=lambda p: (-p.height, str(p[0, by])))[:most]
-    return [*(g for g in found if g[1].height), *((str(p[0, by]), p) for p in largest)]
+    found = [Group("all", "all", rows), Group("moves", "series that move", rows.filter("moves"))]
+    for column in dict.fromkeys(("held_out", by)):
+        parts = rows.partition_by(column, maintain_order=True)
+        if len(parts) > 1:
+            each = [Group(column, str(p[0, column]), p) for p in parts]
+            if column in ("held_out", "ahead"):
+                found += sorted(each, key=lambda g: int(g.name))
+            else:
+                found += sorted(each, key=lambda g: (-g.rows.height, g.name))
+    return [g for g in found if g.rows.height]
 
 
-def backtest_table(made: Backtest, by: str = "task", most: int = 30) -> list[list[str]]:
-    """Header and rows: forecasts, coverage, CRPS of the forecast and beside it of each baseline."""
+def backtest_table(made: Backtest, by: str = "task", most: int = MOST_GROUPS) -> list[list[str]]:
+    """Header and rows: forecasts, coverage, CRPS of the forecast and beside it of each baseline.
+
+    Of the groups ``by`` the ``most`` largest.
+    """
     others = [c for c in skill(made.rows) if c != "forecast"]
-    head = ["", "scores", *(f"in {round(100 * v)} %" for v in LEVELS), "CRPS"]
+    head = ["", "scores", *(f"{round(100 * v)} %" for v in LEVELS), "CRPS"]
     lines = [[*head, *(BASELINE_NAMES.get(o, o) for o in others), "skill"]]
-    for name, rows in groups(made, by, most):
-        inside, crps = coverage(rows), skill(rows)
+    every = groups(made, by)
+    for group in every[: len(every) - left_over(made, by, most)]:
+        inside, crps = coverage(group.rows), skill(group.rows)
         best = min(crps[o] for o in others)
         gain = f"{1 - crps['forecast'] / best:+.0%}" if best > 0 else "–"
         lines.append(
             [
-                text.visible(name, 60),
-                f"{rows.height:,}",
+                group.title,
+                f"{group.rows.height:,}",
                 *(f"{v:.0f} %" for v in inside.values()),
                 text.number(crps["forecast"]),
                 *(text.number(crps[o]) for o in others),
@@ -294,42 +343,68 @@ def backtest_table(made: Backtest, by: str = "task", most: int = 30) -> list[lis
     return lines
 
 
+def left_over(made: Backtest, by: str = "task", most: int = MOST_GROUPS) -> int:
+    """How many groups ``by`` a table of the ``most`` largest leaves out."""
+    return max(sum(g.by == by for g in groups(made, by)) - most, 0)
+
+
+def more_groups(made: Backtest, by: str = "task") -> str:
+    """That a table leaves groups out, in a sentence; nothing where it has all."""
+    more = left_over(made, by)
+    many = f"{more:,} more group{'s' if more > 1 else ''}"
+    return f"{many}: --out FILE.csv has every score, --json FILE every group" if more else ""
+
+
 def backtest_text(made: Backtest, by: str = "task") -> Iterable[Any]:
     from rich.table import Table
 
     held = str(made.settings["held_out"]).strip("[]")
     series = made.rows.select("family", "task", "metric", "settings").n_unique()
+    rungs = "rung" if held == "1" else f"{held} rungs"
     yield (
-        f"{made.rows.height:,} held-out scores of {series:,} series (the largest "
-        f"{held} rungs held out), forecast from the smaller rungs"
+        f"{made.rows.height:,} held-out scores of {series:,} series (the largest {rungs} held "
+        "out), forecast from the smaller rungs"
     )
     head, *lines = backtest_table(made, by)
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
     for i, name in enumerate(head):
-        if i:  # numbers stay whole, headings may wrap
-            whole = max(len(line[i]) for line in lines)
-            table.add_column(name, justify="right", min_width=whole)
+        if i:  # numbers and heads stay whole: names fold
+            whole = max(len(line[i]) for line in (head, *lines))
+            table.add_column(name, justify="right", min_width=whole, no_wrap=True)
         else:
-            table.add_column(name, overflow="fold")
+            table.add_column(name, overflow="fold", min_width=8)
     for line in lines:
         table.add_row(*line)
     yield table
+    if more := more_groups(made, by):
+        yield more
+    if made.refused:
+        yield f"{_curves(made)} left out: {_reasons(made)}"
     yield from _warnings(made)
-    yield (
-        "in 50 %: held-out scores inside the 50 % interval (a tie counts by its share); "
-        "CRPS: smaller is better, shares in points of 1, other metrics in ranges of their series; "
-        "skill: CRPS less than that of the best baseline"
-    )
+    yield HEADS
 
 
-def backtest_json(made: Backtest) -> str:
-    body = {
+def backtest_view(made: Backtest, by: str = "task") -> View:
+    """Everything as dicts, lists, strings, numbers and None; ``groups`` as :func:`groups`."""
+    return {
         "schema": SKILL_SCHEMA,
         "settings": plain(made.settings),
         "notes": notes_view(made.notes),
-        "coverage": {n: coverage(r) for n, r in groups(made)},
-        "crps": {n: skill(r) for n, r in groups(made)},
+        "groups": [
+            {
+                "by": g.by,
+                "name": g.name,
+                "scores": g.rows.height,
+                "coverage": plain(coverage(g.rows)),
+                "crps": plain(skill(g.rows)),
+            }
+            for g in groups(made, by)
+        ],
         "rows": plain(made.rows.to_dicts()),
         "refused": [refusal_view(r) for r in made.refused],
     }
-    return text.json_safe(json.dumps(body, ensure_ascii=False, allow_nan=False, indent=1)) + "\n"
+
+
+def backtest_json(made: Backtest, by: str = "task") -> str:
+    body = json.dumps(backtest_view(made, by), ensure_ascii=False, allow_nan=False, indent=1)
+    return text.json_safe(body) + "\n"
