@@ -18,6 +18,7 @@ from unmirage.report.forecasts import (
     backtest_json,
     backtest_table,
     backtest_text,
+    doubts,
     to_json,
     to_text,
 )
@@ -164,3 +165,16 @@ def test_the_commands_write_the_group_asked_for(tmp_path):
     groups = json.loads(out.read_text())["groups"]
     assert [g["name"] for g in groups if g["by"] == "family"] == ["F", "G"]
     assert ">G</th>" in page.read_text()
+
+
+def test_families_whose_intervals_hold_too_little_are_named():
+    """A jump that no rung foreshadows, in all tasks at once."""
+    scores = [0.02, 0.03, 0.04, 0.05, 0.06, 0.9, 0.92]
+    tables = [table([s + k / 1000 for s in scores], task="jump", n=500, seed=k) for k in range(12)]
+    made = unmirage.backtest(unmirage.read(pl.concat(tables)), held_out=2, draws=100)
+    (doubt,) = doubts(made)
+    assert "F / jump: 80 % intervals hold" in doubt
+    assert doubt in "\n".join(map(str, backtest_text(made)))
+    assert "do not trust" in backtest_html(made)
+    calm = [table(logistic(7, seed=k), seed=k) for k in range(12)]
+    assert not doubts(unmirage.backtest(unmirage.read(pl.concat(calm)), draws=100))

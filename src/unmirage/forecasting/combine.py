@@ -135,6 +135,7 @@ def _mix(parts: Sequence[Prediction | None], weight: Floats, names: Sequence[str
     low = np.min([p.widest[:, 0] for p in used], axis=0)
     high = np.max([p.widest[:, 1] for p in used], axis=0)
     status = {k: v for p in used for k, v in p.status.items()}
+    dropped = {k: v for p in used for k, v in p.dropped.items()}
     return Prediction(
         pool("measured"),
         pool("expected"),
@@ -142,6 +143,7 @@ def _mix(parts: Sequence[Prediction | None], weight: Floats, names: Sequence[str
         _why(used, weight[count > 0]),
         np.stack([low, high], axis=1),
         status,
+        dropped,
     )
 
 

@@ -97,7 +97,7 @@ def push(
             mean, spread = _slopes(pairs, i)
             ahead = _straight(pairs[i].other, step.expected)
             pushed = _push(pairs[i], ahead, mean, spread, seed)
-            made[i] = replace(pushed, status=step.status)
+            made[i] = replace(pushed, status=step.status, dropped=step.dropped)
     return made
 
 
@@ -162,7 +162,7 @@ def _slopes(pairs: dict[int, _Pair], place: int) -> tuple[float, float]:
     if len(found) < 3:
         return 0.0, np.inf
     slopes, own = np.array(found), 1 / np.array(weight)
-    # moment estimate of the spread beyond their own errors (DerSimonian and Laird 1986)
+    # their variance less that of their own errors, the unweighted moment estimate of the spread
     spread = max(float(slopes.var(ddof=1) - own.mean()), (LEAST_SPREAD * float(slopes.mean())) ** 2)
     share = 1 / (own + spread)
     return float((share * slopes).sum() / share.sum()), float(np.sqrt(spread))

@@ -243,6 +243,7 @@ def _forecasts(
                 (float(measured[0]), float(measured[1])),
                 (float(made.widest[t, 0]), float(made.widest[t, 1])),
                 made.weights, made.why[t], shown if t == far else None, status=made.status,
+                dropped=made.dropped,
                 place=dict(zip(AXES, map(float, 10.0**place), strict=True)),
             )
         )  # fmt: skip

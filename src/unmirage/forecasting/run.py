@@ -357,6 +357,7 @@ def _forecast(
         found.why[t],
         fan,
         status=found.status,
+        dropped=found.dropped,
     )
 
 

@@ -126,7 +126,12 @@ def _together(
             a, b = units[k][2:]
             scores = [a + b * error, a + b * (error + found.tau[k] * noise[0, k])]
             one = _prediction(c, scores, noise[1, k])
-            made.append(replace(one, status={law.name: str(found.status[k])}, aic=float(fits[k])))
+            status, lost = str(found.status[k]), float((~use).mean())
+            made.append(
+                replace(
+                    one, status={law.name: status}, dropped={law.name: lost}, aic=float(fits[k])
+                )
+            )
         else:
             made.append(None)
     return made

@@ -38,6 +38,8 @@ class Prediction:
     widest: Floats  # (T, 2) hull of the 95 % intervals of every plausible part, of ``expected``
     #: law -> how its fit ended, one of :data:`unmirage.forecasting.fitting.STATUS`
     status: Mapping[str, str] = field(default_factory=dict)
+    #: law -> share of its draws that determine nothing and were left out
+    dropped: Mapping[str, float] = field(default_factory=dict)
     aic: float = np.nan  # of a law, of the scores in its working unit
 
 
@@ -62,6 +64,8 @@ class Forecast:
     notes: tuple[Note, ...] = ()
     #: law -> how its fit ended: converged, at_bound, degenerate or unfinished; none for the process
     status: Mapping[str, str] = field(default_factory=dict)
+    #: law -> share of its draws that determine nothing and were left out
+    dropped: Mapping[str, float] = field(default_factory=dict)
     #: of a target of two scales: params and tokens; ``at`` is then 6 N D, and ``distance`` and
     #: ``reach`` are of the axis on which the target is farther for what the rungs span
     place: Mapping[str, float] = field(default_factory=dict)

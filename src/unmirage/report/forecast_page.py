@@ -33,6 +33,7 @@ def backtest_html(made: Backtest, by: str = "task") -> str:
             lines=lines,
             heads=forecasts.HEADS,
             more=forecasts.more_groups(made, by),
+            doubts=forecasts.doubts(made),
             charts=charts,
             notes=_notes(made),
             refused=_refused(made),

@@ -37,6 +37,10 @@ HEADS = (
 MOST_GROUPS = 30
 
 
+#: 80 % intervals that hold less, in per cent, of so many scores or more, are warned of
+TRUSTED, LEAST_SCORES = 65.0, 20
+
+
 def view(made: Forecasts) -> View:
     """Everything as dicts, lists, strings, numbers and None; same input, same bytes."""
     return {
@@ -60,6 +64,7 @@ def _forecast(f: Forecast) -> View:
         "known": f.known,
         "route": f.route,
         "status": plain(dict(f.status)),
+        "dropped_draws": plain(dict(f.dropped)),
         "median": plain(f.median) if f.known else None,
         "intervals": {f"{level:g}": plain(list(f.interval(level))) for level in LEVELS},
         "intervals_without_sampling": {
@@ -134,6 +139,11 @@ def fits(f: Forecast) -> str:
     """Which fits did not converge, to be added to a sentence; nothing where all did."""
     words = {"at_bound": "at a bound", "degenerate": "not determined", "unfinished": "unfinished"}
     said = [f"{law} {words[s]}" for law, s in f.status.items() if s in words]
+    said += [
+        f"{share:.0%} of the draws of {law} determine nothing and are left out"
+        for law, share in f.dropped.items()
+        if share >= 0.1
+    ]
     return f"; fits: {', '.join(said)}" if said else ""
 
 
@@ -355,6 +365,21 @@ def more_groups(made: Backtest, by: str = "task") -> str:
     return f"{many}: --out FILE.csv has every score, --json FILE every group" if more else ""
 
 
+def doubts(made: Backtest) -> list[str]:
+    """Families and tasks whose 80 % intervals held far too little, the worst first."""
+    found = []
+    for (family, task), rows in made.rows.group_by("family", "task", maintain_order=True):
+        share = coverage(rows)["0.8"]
+        if rows.height >= LEAST_SCORES and share < TRUSTED:
+            name = text.visible(f"{family} / {task}", 80)
+            found.append((share, f"{name}: 80 % intervals hold {share:.0f} % of its scores"))
+    said = [words for _, words in sorted(found)[:5]]
+    if said:
+        more = f"; {len(found) - 5:,} more" if len(found) > 5 else ""
+        said[-1] += f"{more}: do not trust forecasts where scores break away from the smaller rungs"
+    return said
+
+
 def backtest_text(made: Backtest, by: str = "task") -> Iterable[Any]:
     from rich.table import Table
 
@@ -381,6 +406,7 @@ def backtest_text(made: Backtest, by: str = "task") -> Iterable[Any]:
     if made.refused:
         yield f"{_curves(made)} left out: {_reasons(made)}"
     yield from _warnings(made)
+    yield from (f"! {d}" for d in doubts(made))
     yield HEADS
 
 
