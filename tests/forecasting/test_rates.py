@@ -3,6 +3,9 @@
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import integrate, stats
 
 import unmirage
 from unmirage.errors import InputError, OptionError
@@ -10,6 +13,7 @@ from unmirage.forecasting import (
     extrapolate_pass_at_k,
     forecast_two_scales,
     log_pass_rate,
+    mixing,
     pass_until,
 )
 from unmirage.report.forecast_page import to_html
@@ -33,25 +37,137 @@ def test_items_that_never_pass_are_counted():
         pass_until(np.array([3.0]), successes=1)
 
 
-def test_pass_at_k_is_extrapolated_with_honest_intervals():
+def _plainly(shape, theta, c, n):
+    """P(c of n) of one shape, by scipy: a beta-binomial, or an integral over the normal."""
+    one, two, part, place = theta
+    if shape % 3 == 0:
+        alone = stats.betabinom.pmf(c, n, np.exp(one), np.exp(two))
+    else:
+
+        def at(z):
+            v = one + np.exp(two) * z
+            p = 1 / (1 + np.exp(-v)) if shape % 3 == 1 else np.exp(min(v, 0.0))
+            return stats.norm.pdf(z) * stats.binom.pmf(c, n, p)
+
+        alone = integrate.quad(at, -9, 9, limit=500, points=[-3, 0, 3])[0]
+    if shape < 3:
+        return alone
+    return (1 - part) * alone + part * stats.binom.pmf(c, n, 1 / (1 + np.exp(-place)))
+
+
+@pytest.mark.parametrize("shape", range(6))
+@pytest.mark.parametrize("one, two", [(-1.2, 1.1), (-4.0, 0.7), (0.3, -0.2)])
+def test_the_likelihood_of_a_shape_is_that_of_its_slow_twin(shape, one, two):
+    n = 12
+    pairs = np.array([[c, n] for c in range(n + 1)], float)
+    x = mixing.grid(n)
+    theta = np.array([[one, two, 0.3, x[200]]])
+    got = (mixing.shares(x, mixing.Shapes(np.array([shape]), theta)) @ mixing.likelihood(x, pairs))[
+        0
+    ]
+    scale = [stats.binom.pmf(c, n, 1 / (1 + np.exp(-x))).max() for c in range(n + 1)]
+    want = [_plainly(shape, theta[0], c, n) for c in range(n + 1)]
+    assert got * scale == pytest.approx(want, rel=2e-3, abs=1e-7)
+
+
+def test_shares_sum_to_1_wherever_the_prior_reaches():
+    rng = np.random.default_rng(0)
+    shape = np.arange(600) % 6
+    low, high = mixing._LOW[shape % 3], mixing._HIGH[shape % 3]
+    for end in (low, high, low + (high - low) * rng.random(low.shape)):
+        made = mixing.shares(mixing.grid(16), mixing.Shapes(shape, end))
+        assert (made >= 0).all()
+        assert made.sum(axis=1) == pytest.approx(1.0)
+
+
+def test_tempering_finds_what_weighing_the_prior_finds():
+    c, n, k = np.array([0, 0, 0, 0, 0, 1, 1, 2, 5, 8]), 8, np.array([8.0, 64.0])
+    made = extrapolate_pass_at_k(c, n, k, draws=1000)
+    rng, x = np.random.default_rng(5), mixing.grid(n)
+    pairs, count = np.unique(np.stack([c, np.full(10, n)], 1), axis=0, return_counts=True)
+    of, passed = mixing.likelihood(x, pairs.astype(float)), mixing.passing(x, k)
+    weight, value, of_shape = [], [], []
+    for _ in range(10):
+        shape = np.arange(6000) % 6
+        low, high = mixing._LOW[shape % 3], mixing._HIGH[shape % 3]
+        w = mixing.shares(x, mixing.Shapes(shape, low + (high - low) * rng.random((6000, 4))))
+        weight.append(np.exp(np.log(np.maximum(w @ of, 1e-300)) @ count))
+        value.append(w @ passed)
+        of_shape.append(shape)
+    weight, value, of_shape = (
+        np.concatenate(weight),
+        np.concatenate(value),
+        np.concatenate(of_shape),
+    )
+    weight /= weight.sum()
+    mean = weight @ value
+    assert made.population.mean(axis=0) == pytest.approx(mean, abs=0.015)
+    sd = np.sqrt(weight @ (value - mean) ** 2)
+    assert made.population.std(axis=0) == pytest.approx(sd, rel=0.12)
+    for number, name in enumerate(mixing.SHAPES):
+        assert made.weights[name] == pytest.approx(weight[of_shape == number].sum(), abs=0.08)
+
+
+def _spreads(rng, items):
+    return {
+        "beta": rng.beta(0.3, 3.0, items),
+        "log-normal": np.minimum(np.exp(rng.normal(-4, 2, items)), 1.0),
+        "logit-normal": 1 / (1 + np.exp(-rng.normal(-4, 2, items))),
+        "two clumps": np.where(rng.random(items) < 0.5, 0.3, 1e-3),
+    }
+
+
+@pytest.mark.parametrize("name", ["beta", "log-normal", "logit-normal", "two clumps"])
+def test_pass_at_k_is_extrapolated_with_honest_intervals(name):
     rng = np.random.default_rng(2)
-    k = np.array([1.0, 20.0, 500.0])
-    hits = 0
-    for seed in range(20):
-        p = rng.beta(0.4, 4.0, 400)
-        made = extrapolate_pass_at_k(rng.binomial(40, p), np.full(400, 40), k, draws=60, seed=seed)
-        truth = 1 - np.exp(  # the mean of (1 - p)^k under the beta distribution
-            [_log_miss(0.4, 4.0, v) for v in k]
-        )
-        hits += ((made.low <= truth) & (truth <= made.high)).sum()
-        assert np.diff(made.rate).min() > 0
-    assert 50 <= hits <= 60  # of 60 at 95 %
+    k = np.array([8.0, 32.0, 64.0, 256.0])
+    hits, kind = np.zeros(4), np.zeros(4)
+    everyone = _spreads(rng, 400_000)[name]
+    whole = np.array([(1 - (1 - everyone) ** v).mean() for v in k])
+    for seed in range(25):
+        p = _spreads(rng, 120)[name]
+        made = extrapolate_pass_at_k(rng.binomial(16, p), 16, k, draws=200, seed=seed)
+        truth = (1 - (1 - p[:, None]) ** k).mean(axis=0)
+        hits += (made.low <= truth) & (truth <= made.high)
+        low, high = np.quantile(made.population, [0.025, 0.975], axis=0)
+        kind += (low <= whole) & (whole <= high)
+    assert hits.min() >= 20  # of 25 at 95 %: fewer is rarer than 1 in 1,000
+    assert kind.min() >= 20
 
 
-def _log_miss(a, b, k):
-    from scipy.special import betaln
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(st.integers(0, 6), min_size=1, max_size=12),
+    st.lists(st.integers(6, 9), min_size=12, max_size=12),
+    st.integers(0, 99),
+)
+def test_pass_at_k_rises_with_k_and_repeats_itself(right, answers, seed):
+    n, k = np.array(answers[: len(right)]), np.array([1.0, 2.0, 9.0, 1e3, 1e9])
+    made = extrapolate_pass_at_k(right, n, k, draws=30, seed=seed)
+    for rows in (made.rate, made.low, made.high, *made.draws, *made.population):
+        assert np.diff(rows).min() >= -1e-12
+        assert 0 <= rows.min() <= rows.max() <= 1
+    assert (made.low <= made.rate).all() and (made.rate <= made.high).all()
+    assert sum(made.weights.values()) == pytest.approx(1.0)
+    assert ((made.shape >= 0) & (made.shape <= 1)).all()
+    again = extrapolate_pass_at_k(right, n, k, draws=30, seed=seed)
+    assert again.draws.tobytes() == made.draws.tobytes()
 
-    return betaln(a, b + k) - betaln(a, b)
+
+def test_measured_of_few_items_and_many_answers_is_surer_than_of_their_kind():
+    made = extrapolate_pass_at_k(np.full(20, 90) + np.arange(20), 400, np.array([2.0]), draws=400)
+    assert np.ptp(made.draws) > 0
+    assert made.draws.std() < made.population.std()
+
+
+@pytest.mark.parametrize(
+    "right, n, k",
+    [([], 4, 8), ([5], 4, 8), ([-1], 4, 8), ([np.nan], 4, 8), ([1], np.nan, 8), ([0.5], 4, 8),
+     ([0], 0, 8), ([1], 4, 0.5), ([1], 4, np.nan), ([1], 4, np.inf)],
+)  # fmt: skip
+def test_impossible_counts_are_refused(right, n, k):
+    with pytest.raises(OptionError):
+        extrapolate_pass_at_k(np.array(right, float), np.asarray(n, float), np.array([k]))
 
 
 def test_two_scales_find_the_truth_in_any_unit():
@@ -95,6 +211,9 @@ def test_pass_at_k_is_a_target_of_the_command():
         low, high = f.widest
         assert low - 0.02 <= truth <= high + 0.02
         assert f.known == (f.at <= 16**2)
+        assert f.interval(0.95) != f.interval(0.95, sampling=False)
+        assert set(f.why) == {"the law", "the items"} and sum(f.why.values()) == pytest.approx(1)
+        assert f.route == "mixture" and sum(f.weights.values()) == pytest.approx(1)
         assert f.curve.scale_name == "k"
         assert np.diff(f.curve.score).min() > 0
     inside, near, _ = made.forecasts[:3]

@@ -1,8 +1,9 @@
 """pass@k for more answers than were sampled, model by model: ``--to k=1000``.
 
-The pass rates of items follow a beta distribution (:func:`extrapolate_pass_at_k`); beyond where
-that is known the widest band also holds -log pass@k = a k^-b (Brown et al. 2024, arXiv 2407.21787,
-Sec. 3.1). Axes: S items, K values of k.
+How the pass rates of items are spread is averaged over many shapes (:func:`extrapolate_pass_at_k`);
+beyond where that is known the widest band also holds -log pass@k = a k^-b (Brown et al. 2024,
+arXiv 2407.21787, Sec. 3.1). Measured is pass@k of the same items, expected that of all items of
+their kind. Axes: S items, K values of k.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ from unmirage.forecasting import single
 from unmirage.forecasting.draws import fan as make_fan
 from unmirage.forecasting.laws import LAWS
 from unmirage.forecasting.rates import extrapolate_pass_at_k
-from unmirage.forecasting.types import Forecast
+from unmirage.forecasting.types import Forecast, Prediction
 from unmirage.metrics.passk import estimate, pass_at, right_answers
 from unmirage.types import Curve, Floats, Key, Records, Refusal
 
 #: answers an item must have
 LEAST_ANSWERS = 4
-#: draws are fits to resampled items: more are slow and tell little more
-MOST_DRAWS = 200
+#: the name of the way, as a route
+ROUTE = "mixture"
+#: as many as there are different shapes: more tell nothing more
+MOST_DRAWS = 1000
 _FAN = 40
 _PLACE = ("family", "task")
 _SETTINGS = (
@@ -97,30 +100,28 @@ def _forecasts(
     grid = np.geomspace(1.0, max(*targets, curve.scale[-1]), _FAN)
     right, count = part["right"].to_numpy().astype(float), part["count"].to_numpy().astype(float)
     every = np.concatenate([targets, grid])
-    made = extrapolate_pass_at_k(
-        right, count, every, draws=min(draws, MOST_DRAWS), seed=seed
-    ).draws.T
-    widest = _widest(curve, made, np.log10(every), seed)
+    made = extrapolate_pass_at_k(right, count, every, draws=min(draws, MOST_DRAWS), seed=seed)
+    same, kind = made.draws.T, made.population.T
+    (law,) = single.predict(LAWS["log_pass_rate"], [curve], [np.log10(every)], seed=seed, draws=200)
+    widest, widest_kind = _widest(same, law), _widest(kind, law)
     reach = float(np.ptp(curve.x))
     known = np.log10(grid) <= curve.x[-1] + reach
-    fan = make_fan(grid, made[len(targets) :], widest[len(targets) :], known)
+    fan = make_fan(grid, same[len(targets) :], widest[len(targets) :], known)
     return [
         Forecast(
-            curve.key, curve, float(k), float(np.log10(k) - curve.x[-1]), reach, "beta", made[t],
-            made[t], (float(widest[t, 0]), float(widest[t, 1])),
-            (float(widest[t, 0]), float(widest[t, 1])), {}, {"items": 1.0},
+            curve.key, curve, float(k), float(np.log10(k) - curve.x[-1]), reach, ROUTE, same[t],
+            kind[t], (float(widest[t, 0]), float(widest[t, 1])),
+            (float(widest_kind[t, 0]), float(widest_kind[t, 1])), made.weights,
+            {"the law": float(made.shape[t]), "the items": 1 - float(made.shape[t])},
             fan if k == max(targets) else None,
         )
         for t, k in enumerate(targets)
     ]  # fmt: skip
 
 
-def _widest(curve: Curve, made: Floats, at: Floats, seed: int) -> Floats:
-    """95 % band of the beta distribution, and of the power law in k where it fits, (K, 2)."""
-    band = np.quantile(made, [0.025, 0.975], axis=1)
-    (law,) = single.predict(LAWS["log_pass_rate"], [curve], [at], seed=seed, draws=200)
+def _widest(made: Floats, law: Prediction | None) -> Floats:
+    """95 % band of the draws (K, R), and of the power law in k where it fits, (K, 2)."""
+    low, high = np.quantile(made, [0.025, 0.975], axis=1)
     if law is not None:
-        band = np.stack(
-            [np.minimum(band[0], law.widest[:, 0]), np.maximum(band[1], law.widest[:, 1])]
-        )
-    return np.asarray(band.T)
+        low, high = np.minimum(low, law.widest[:, 0]), np.maximum(high, law.widest[:, 1])
+    return np.stack([low, high], axis=1)

@@ -5,12 +5,13 @@ Axes: S items, R draws, K values of k.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, special
 
 from unmirage.errors import OptionError
+from unmirage.forecasting import mixing
 from unmirage.types import Floats
 
 
@@ -53,70 +54,79 @@ def log_pass_rate(rates: Floats) -> tuple[float, float, int]:
 
 @dataclass(frozen=True, eq=False)
 class PassAtK:
-    """pass@k at each k, with a 95 % interval over items; extrapolated where k > n."""
+    """pass@k at each k of the same items, with a 95 % interval; extrapolated where k > n."""
 
     k: Floats  # (K,)
-    rate: Floats
+    rate: Floats  # median
     low: Floats
     high: Floats
-    alpha: float  # of the beta distribution of the items' pass rates
-    beta: float
-    draws: Floats  # (R, K) sorted; of items resampled
+    weights: Mapping[str, float]  # shape of the items' pass rates -> share
+    draws: Floats  # (R, K) sorted; of these very items, were each given k answers
+    population: Floats  # (R, K) sorted; of all items of their kind
+    shape: Floats  # (K,) share of the variance of ``draws`` that the shape makes, not the items
 
 
 def extrapolate_pass_at_k(
     correct: Floats, n: Floats, k: Floats, *, draws: int = 200, seed: int = 0
 ) -> PassAtK:
-    """pass@k for k beyond the samples taken: items' pass rates follow a beta distribution.
+    """pass@k for k beyond the samples taken, averaged over how items' pass rates may be spread.
 
-    P(c_i) = beta-binomial(c_i; n_i, alpha, beta), fitted by maximum likelihood;
-    pass@k = 1 - B(alpha, beta + k) / B(alpha, beta), which falls short of 1 as k^-alpha
-    (Schaeffer et al. 2025, arXiv 2502.17578). Intervals by resampling items.
+    The spread is a beta distribution (as in Schaeffer et al. 2025, arXiv 2502.17578), or normal in
+    logit or log, alone or with clumps of items apart: :mod:`unmirage.forecasting.mixing`. A draw
+    is a spread theta as likely as the counts make it, then a rate p_i of each item from
+    P(p | c_i, n_i, theta); pass@k is the mean of 1 - (1 - p_i)^k.
 
     >>> rng = np.random.default_rng(0)
     >>> p = rng.beta(0.3, 3.0, 300)
     >>> right, k = rng.binomial(50, p), np.array([1.0, 1000.0])
     >>> found = extrapolate_pass_at_k(right, np.full(300, 50), k)
-    >>> bool(found.low[1] < 0.84 < found.high[1])
+    >>> bool(found.low[1] < (1 - (1 - p) ** 1000).mean() < found.high[1])
     True
+
+    Raises
+    ------
+    OptionError
+        no item, counts that are NaN, not whole or impossible, or a k below 1.
     """
-    c, n = np.broadcast_arrays(np.asarray(correct, float), np.asarray(n, float))
-    k = np.asarray(k, float)
-    if ((c < 0) | (c > n)).any() or (k < 1).any():
-        raise OptionError("impossible counts or k", mend="0 <= correct <= n, k from 1 on")
+    c, n, k = np.asarray(correct, float), np.asarray(n, float), np.asarray(k, float)
+    c, n = np.broadcast_arrays(np.atleast_1d(c), n)
+    _check(c, n, k, draws)
     rng = np.random.default_rng([seed, 11])
-    weights = rng.multinomial(len(c), np.full(len(c), 1 / len(c)), size=draws).astype(float)
-    pairs, code = np.unique(np.stack([c, n], axis=1), axis=0, return_inverse=True)
-    count = np.stack([np.bincount(code.ravel(), w, len(pairs)) for w in weights])
-    whole = np.bincount(code.ravel(), minlength=len(pairs)).astype(float)
-    best = _beta(pairs, whole, np.log([0.5, 1.0]))
-    rows = np.array([_beta(pairs, w, best) for w in count])
-    made = _pass(np.exp(rows), k)
-    low, high = np.quantile(made, [0.025, 0.975], axis=0)
-    alpha, beta = np.exp(best)
+    pairs, times = np.unique(np.stack([c, n], axis=1), axis=0, return_counts=True)
+    x, count = mixing.grid(float(n.max())), times.astype(float)
+    of = mixing.likelihood(x, pairs)
+    points = mixing.posterior(x, of, count, float(n.max()), rng)
+    keep = mixing.even(np.ones(len(points.shape)), draws, rng)
+    mix = mixing.shares(x, mixing.Shapes(points.shape[keep], points.theta[keep]))
+    drawn, mean = mixing.rates_of_items(mix, of, count, rng)
+    passed = mixing.passing(x, k)
+    made = np.minimum(drawn @ passed, 1.0)
+    low, rate, high = np.quantile(made, [0.025, 0.5, 0.975], axis=0)
+    share = np.bincount(points.shape, minlength=len(mixing.SHAPES)) / len(points.shape)
+    part = (mean @ passed).var(axis=0) / np.maximum(made.var(axis=0), 1e-300)
     return PassAtK(
         k,
-        _pass(np.exp(best)[None], k)[0],
+        rate,
         low,
         high,
-        float(alpha),
-        float(beta),
+        {name: float(v) for name, v in zip(mixing.SHAPES, share, strict=True)},
         np.sort(made, axis=0),
+        np.sort(np.minimum(mix @ passed, 1.0), axis=0),
+        np.minimum(part, 1.0),
     )
 
 
-def _beta(pairs: Floats, weight: Floats, start: Floats) -> Floats:
-    """log (alpha, beta) of most likelihood; counts that repeat are counted once."""
-    c, n = pairs.T
-
-    def cost(theta: Floats) -> float:
-        a, b = np.exp(np.clip(theta, -12, 12))
-        like = special.betaln(c + a, n - c + b) - special.betaln(a, b)
-        return -float((weight * like).sum()) + 1e-3 * float((theta**2).sum())
-
-    return np.asarray(optimize.minimize(cost, start, method="L-BFGS-B").x)
-
-
-def _pass(shape: Floats, k: Floats) -> Floats:
-    a, b = shape[:, :1], shape[:, 1:]
-    return np.asarray(-np.expm1(special.betaln(a, b + k) - special.betaln(a, b)))
+def _check(c: Floats, n: Floats, k: Floats, draws: int) -> None:
+    if not len(c):
+        raise OptionError("no items", mend="one count of right answers for each item")
+    whole = (c == np.round(c)) & (n == np.round(n)) & (c >= 0) & (n >= 1) & (c <= n)
+    if not whole.all():
+        at = int(np.flatnonzero(~whole)[0])
+        raise OptionError(
+            f"item {at}: {c[at]:g} right of {n[at]:g} answers is impossible",
+            mend="whole counts with 0 <= correct <= n and n from 1 on; leave out what is missing",
+        )
+    if not (np.isfinite(k) & (k >= 1)).all():
+        raise OptionError("impossible k", mend="k from 1 on, finite")
+    if draws < 1:
+        raise OptionError(f"{draws} draws", mend="1 or more; 200 is usual")

@@ -17,7 +17,7 @@ from unmirage.forecasting import draws as make
 from unmirage.forecasting import routes
 from unmirage.forecasting.backtest import LEAST, hold_out
 from unmirage.forecasting.engine import cut
-from unmirage.forecasting.in_k import MOST_DRAWS, forecast_in_k
+from unmirage.forecasting.in_k import MOST_DRAWS, ROUTE, forecast_in_k
 from unmirage.forecasting.in_two import AXES, forecast_in_two
 from unmirage.forecasting.series import batch
 from unmirage.forecasting.types import (
@@ -126,7 +126,7 @@ def forecast(
             raise OptionError(
                 f"--route {route} leads to no k", mend="--to k=... without --route: it has one way"
             )
-        asked_for |= {"route": "beta", "draws": min(draws, MOST_DRAWS)}
+        asked_for |= {"route": ROUTE, "draws": min(draws, MOST_DRAWS)}
         every, lost = forecast_in_k(records, options, targets[IN_K], seed=seed, draws=draws)
         settings = {**asked_for, **options.told(Built((), (), (), ()), records)}
         return Forecasts(tuple(every), tuple(lost), records.notes, settings)
