@@ -82,7 +82,8 @@ def main():
     ask.add_argument("--items", default="100,400")
     ask.add_argument("--truths", default=",".join(t.__name__ for t in TRUTHS))
     asked = ask.parse_args()
-    print("| items' pass rates | answers | items | k | these items: in 50, 80, 95 % | all items | width of 95 % |")
+    heads = "these items: in 50, 80, 95 % | all items | width of 95 %"
+    print(f"| items' pass rates | answers | items | k | {heads} |")
     print("|---|---|---|---|---|---|---|")
     for truth in (t for t in TRUTHS if t.__name__ in asked.truths.split(",")):
         for answers in map(int, asked.answers.split(",")):

@@ -39,7 +39,7 @@ def test_items_that_never_pass_are_counted():
 
 def _plainly(shape, theta, c, n):
     """P(c of n) of one shape, by scipy: a beta-binomial, or an integral over the normal."""
-    one, two, part, place = theta
+    one, two, *clumps = theta
     if shape % 3 == 0:
         alone = stats.betabinom.pmf(c, n, np.exp(one), np.exp(two))
     else:
@@ -50,18 +50,18 @@ def _plainly(shape, theta, c, n):
             return stats.norm.pdf(z) * stats.binom.pmf(c, n, p)
 
         alone = integrate.quad(at, -9, 9, limit=500, points=[-3, 0, 3])[0]
-    if shape < 3:
-        return alone
-    return (1 - part) * alone + part * stats.binom.pmf(c, n, 1 / (1 + np.exp(-place)))
+    for part, place in (clumps[:2], clumps[2:])[: shape // 3]:
+        alone = (1 - part) * alone + part * stats.binom.pmf(c, n, 1 / (1 + np.exp(-place)))
+    return alone
 
 
-@pytest.mark.parametrize("shape", range(6))
-@pytest.mark.parametrize("one, two", [(-1.2, 1.1), (-4.0, 0.7), (0.3, -0.2)])
+@pytest.mark.parametrize("shape", range(9))
+@pytest.mark.parametrize(("one", "two"), [(-1.2, 1.1), (-4.0, 0.7), (0.3, -0.2)])
 def test_the_likelihood_of_a_shape_is_that_of_its_slow_twin(shape, one, two):
     n = 12
     pairs = np.array([[c, n] for c in range(n + 1)], float)
     x = mixing.grid(n)
-    theta = np.array([[one, two, 0.3, x[200]]])
+    theta = np.array([[one, two, 0.3, x[200], 0.1, x[230]]])
     got = (mixing.shares(x, mixing.Shapes(np.array([shape]), theta)) @ mixing.likelihood(x, pairs))[
         0
     ]
@@ -72,8 +72,8 @@ def test_the_likelihood_of_a_shape_is_that_of_its_slow_twin(shape, one, two):
 
 def test_shares_sum_to_1_wherever_the_prior_reaches():
     rng = np.random.default_rng(0)
-    shape = np.arange(600) % 6
-    low, high = mixing._LOW[shape % 3], mixing._HIGH[shape % 3]
+    shape = np.arange(900) % 9
+    low, high = mixing.box(shape, 16.0)
     for end in (low, high, low + (high - low) * rng.random(low.shape)):
         made = mixing.shares(mixing.grid(16), mixing.Shapes(shape, end))
         assert (made >= 0).all()
@@ -88,9 +88,9 @@ def test_tempering_finds_what_weighing_the_prior_finds():
     of, passed = mixing.likelihood(x, pairs.astype(float)), mixing.passing(x, k)
     weight, value, of_shape = [], [], []
     for _ in range(10):
-        shape = np.arange(6000) % 6
-        low, high = mixing._LOW[shape % 3], mixing._HIGH[shape % 3]
-        w = mixing.shares(x, mixing.Shapes(shape, low + (high - low) * rng.random((6000, 4))))
+        shape = np.arange(6003) % 9
+        low, high = mixing.box(shape, float(n))
+        w = mixing.shares(x, mixing.Shapes(shape, low + (high - low) * rng.random(low.shape)))
         weight.append(np.exp(np.log(np.maximum(w @ of, 1e-300)) @ count))
         value.append(w @ passed)
         of_shape.append(shape)
@@ -147,7 +147,8 @@ def test_pass_at_k_rises_with_k_and_repeats_itself(right, answers, seed):
     for rows in (made.rate, made.low, made.high, *made.draws, *made.population):
         assert np.diff(rows).min() >= -1e-12
         assert 0 <= rows.min() <= rows.max() <= 1
-    assert (made.low <= made.rate).all() and (made.rate <= made.high).all()
+    assert (made.low <= made.rate).all()
+    assert (made.rate <= made.high).all()
     assert sum(made.weights.values()) == pytest.approx(1.0)
     assert ((made.shape >= 0) & (made.shape <= 1)).all()
     again = extrapolate_pass_at_k(right, n, k, draws=30, seed=seed)
@@ -161,7 +162,7 @@ def test_measured_of_few_items_and_many_answers_is_surer_than_of_their_kind():
 
 
 @pytest.mark.parametrize(
-    "right, n, k",
+    ("right", "n", "k"),
     [([], 4, 8), ([5], 4, 8), ([-1], 4, 8), ([np.nan], 4, 8), ([1], np.nan, 8), ([0.5], 4, 8),
      ([0], 0, 8), ([1], 4, 0.5), ([1], 4, np.nan), ([1], 4, np.inf)],
 )  # fmt: skip
@@ -212,8 +213,10 @@ def test_pass_at_k_is_a_target_of_the_command():
         assert low - 0.02 <= truth <= high + 0.02
         assert f.known == (f.at <= 16**2)
         assert f.interval(0.95) != f.interval(0.95, sampling=False)
-        assert set(f.why) == {"the law", "the items"} and sum(f.why.values()) == pytest.approx(1)
-        assert f.route == "mixture" and sum(f.weights.values()) == pytest.approx(1)
+        assert set(f.why) == {"the law", "the items"}
+        assert sum(f.why.values()) == pytest.approx(1)
+        assert f.route == "mixture"
+        assert sum(f.weights.values()) == pytest.approx(1)
         assert f.curve.scale_name == "k"
         assert np.diff(f.curve.score).min() > 0
     inside, near, _ = made.forecasts[:3]
