@@ -10,9 +10,9 @@ random walk integrated from the last rung in both directions, of rho per square 
 w a random walk of omega per square root of a decade, e noise between rungs of sd tau (also of the
 rung to be forecast) and s sampling error of variance kappa v_i: models that answer the same items
 share part of their luck, so kappa may be below 1. Earlier rungs may count less: their e and s are
-10^(phi |t| / 2) times as large, which matters along a training run. Given all these numbers h all is
-normal and in closed form (Rasmussen and Williams 2006, Eqs. 2.23 to 2.25, 2.30). h lies on a grid
-whose weights start flat. The other series of a family move them together (the nonparametric
+10^(phi |t| / 2) times as large, which matters along a training run. Given all these numbers h all
+is normal and in closed form (Rasmussen and Williams 2006, Eqs. 2.23 to 2.25, 2.30). h lies on a
+grid whose weights start flat. The other series of a family move them together (the nonparametric
 estimate of a mixing distribution, Laird 1978, by EM, held back by the flat prior), then each series
 by its own likelihood: nothing is chosen, all is averaged. Links are compared by the likelihood of
 the scores themselves (with log |dz/dy|).
