@@ -165,6 +165,16 @@ def test_scores_of_log_probabilities_in_bits() -> None:
     assert found.reason == "the harness counts in bits, not nats"
 
 
+def test_accuracy_of_written_answers_is_exact_match() -> None:
+    """Inspect calls it so, and has no log-probabilities of choices."""
+    found = one([text("B", "B"), text("A", "B"), text("B.", "B")], "accuracy", [1.0, 0.0, 1.0])
+    assert (found.metric, found.reported_as, found.items) == ("exact_match", "accuracy", 3)
+    assert (found.ours, found.differ) == (pytest.approx(1 / 3), 1)
+    assert found.reason == "the harness ignores case, punctuation and white space"
+    answered = [{**choice(-0.1, -3.0), **text("b", "a")}]
+    assert one(answered, "accuracy", [1.0]).metric == "accuracy"
+
+
 def test_what_cannot_be_paired_is_not_compared() -> None:
     assert compare(read(pl.DataFrame({"params": [1e9], "score": [0.5]}))) == ()
     only = records([text("a", "a")], "judged", [1.0])

@@ -279,6 +279,18 @@ OTHER: dict[str, dict[str, list[object]]] = {
     "below 0": {"X": [-20.5, 21.5, 22.5, 23.5, 24.5]},
     "infinite": {"X": [20.5, 21.5, 22.5, 23.5, float("inf")]},
     "one column": {"ARC-C": [None] * 5},
+    "an error with a sign": {"MMLU ±": [0.012, 0.013, 0.014, 0.015, 0.016]},
+    "an error by its size": {"MMLU_x": [0.012, 0.013, 0.014, 0.015, None]},
+    "an error before its score": {"d MMLU": [0.012, 0.013, 0.014, 0.015, 0.016]},
+    "standard errors": {"MMLU SEM": [0.12, 0.13, 0.14, 0.15, 0.16]},
+    "a price": {"$/1M": [0.5, 1.5, 2.5, 3.5, 4.5]},
+    "memory": {"VRAM": [20.5, 21.5, 22.5, 23.5, 24.5]},
+    "a perplexity by its text": {"WikiText2": [20.5, 21.5, 22.5, 23.5, 24.5]},
+    "a perplexity of C4": {"c4": [20.5, 21.5, 22.5, 23.5, 24.5]},
+    "less is better": {"Toxicity": [0.1, 0.2, 0.3, 0.4, 0.5]},
+    "a median": {"Median": [20.5, 21.5, 22.5, 23.5, 24.5]},
+    "a mean in another language": {"平均": [20.5, 21.5, 22.5, 23.5, 24.5]},
+    "parameters at work": {"Active (B)": [0.5, 1.5, 2.5, 3.5, 4.5]},
 }
 
 
@@ -323,6 +335,33 @@ def test_known_metrics_of_a_wide_table_are_read_by_themselves() -> None:
         ("bleu", 3.0, None),
         ("bleu", 9.0, None),
     ]
+
+
+def test_one_known_metric_beside_other_scores_is_no_secret() -> None:
+    frame = pl.DataFrame(PLAIN | {"ECE": [0.1, 0.2, 0.3, 0.41, 0.5]}, strict=False)
+    got = read(frame)
+    assert got.aggregates["metric"].unique().to_list() == ["ECE"]
+    (told,) = (n for n in got.notes if n.code == "spare_scores")
+    assert (told.level, told.count) == ("warning", 2)
+    assert "MMLU, ARC-C" in told.message
+    assert "--scores" in told.message
+    (told,) = (n for n in read(frame, scores=["ECE"]).notes if n.code == "spare_scores")
+    assert told.level == "info"
+
+
+def test_a_score_column_beside_other_scores_is_no_secret() -> None:
+    frame = pl.DataFrame(PLAIN | {"Score": [0.1, 0.2, 0.3, 0.41, 0.5]}, strict=False)
+    got = read(frame)
+    assert got.aggregates.height == 5
+    (told,) = (n for n in got.notes if n.code == "spare_scores")
+    assert (told.level, told.count) == ("warning", 2)
+    assert told.message.startswith("only 'Score' is read")
+    both = read(frame, scores=["MMLU", "ARC-C"]).aggregates
+    assert sorted(both["task"].unique()) == ["ARC-C", "MMLU"]
+    assert both.filter(task="MMLU")["score"].to_list() == PLAIN["MMLU"]
+    alone = read(frame, scores=["Score"])
+    assert "spare_scores" not in codes(alone)
+    assert alone.aggregates["score"].to_list() == got.aggregates["score"].to_list()
 
 
 def test_a_wide_metric_column_without_tasks_takes_the_files_name(tmp_path: Path) -> None:

@@ -64,6 +64,21 @@ def test_where_tries_were_set_beforehand_nothing_was_stopped():
     assert until_passed(table([4, 7, 20], [2, 2, 1])).tolist() == [True, True, False]
 
 
+def test_a_number_of_tries_for_each_model_is_set_beforehand():
+    made = pl.concat(
+        [table([10] * 3, [0, 1, 2], model="a"), table([20] * 4, [0, 1, 2, 2], model="b")]
+    )
+    assert not until_passed(made).any()
+    records = unmirage.read(made, need_scale=False)
+    rate = records.samples.filter(pl.col("metric") == "pass_until")
+    assert rate["score"].to_list() == [0.0, 0.1, 0.2, 0.0, 0.05, 0.1, 0.1]
+    # one item a model: only models tell that tries vary
+    assert until_passed(pl.concat([table([4], [2], model="a"), table([9], [2], model="b")])).all()
+    # an easy model whose items all pass at once, beside one whose items do not
+    made = pl.concat([table([2, 2], [2, 2], model="a"), table([9, 4], [2, 2], model="b")])
+    assert until_passed(made).all()
+
+
 def test_a_table_of_tries_is_read_as_pass_rates():
     made = table([3, 11, 1001, 5000], [2, 2, 2, 0], family="F", model="m", params=1e9)
     records = unmirage.read(made)
@@ -73,6 +88,7 @@ def test_a_table_of_tries_is_read_as_pass_rates():
     assert ("log_pass_rate", "3") not in told
     (note,) = (n for n in records.notes if n.code == "no_rate")
     assert note.count == 1
+    assert "too low (m: 1 of 4 items)" in note.message
     assert sorted(records.samples["row"].unique()) == [1, 2, 3, 4]
 
 

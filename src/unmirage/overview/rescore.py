@@ -75,8 +75,7 @@ def _of_task(task: str, frame: pl.DataFrame) -> Iterator[Compared]:
         return
     there = {m.name: m for m in metrics.available(answers)}
     for name in sorted(scored["metric"].unique().to_list()):
-        facts = metrics.facts(name)
-        metric = there.get(facts.name) if facts else None
+        metric = next((there[n] for n in _ours(name) if n in there), None)
         if metric is None or metric.pooled:
             continue
         paired = _paired(answers, scored.filter(pl.col("metric") == name))
@@ -87,6 +86,15 @@ def _of_task(task: str, frame: pl.DataFrame) -> Iterator[Compared]:
         except UnmirageError:
             continue
         yield from _by_model(task, name, metric, paired, ours)
+
+
+def _ours(reported_as: str) -> tuple[str, ...]:
+    """Our names for a reported score, the nearest first: harnesses without log-probabilities of
+    choices call it accuracy how many written answers equal their target."""
+    facts = metrics.facts(reported_as)
+    if facts is None:
+        return ()
+    return ("accuracy", "exact_match") if facts.name == "accuracy" else (facts.name,)
 
 
 def _paired(answers: pl.DataFrame, scored: pl.DataFrame) -> pl.DataFrame | None:
@@ -138,14 +146,15 @@ def _of_aggregates(records: Records) -> Iterator[Compared]:
     key = ["task", "model", "step", "shots", "subtask"]
     rows = frame.join(answers.select(key).unique(), on=key, how="semi", nulls_equal=True)
     for name, *values, score, n in rows.select("metric", *key, "score", "n_samples").rows():
-        facts = metrics.facts(name or "")
-        if facts is None or facts.name not in metrics.METRICS:
+        known = [n for n in _ours(name or "") if n in metrics.METRICS]
+        if not known:
             continue
         same = (pl.col(c).eq_missing(pl.lit(v)) for c, v in zip(key, values, strict=True))
         here = answers.filter(*same)
         one_each = not here.select("item", "repeat").is_duplicated().any()
-        metric = metrics.get(facts.name)
-        if not one_each or metric.pooled or metrics.missing(metric, here):
+        there = (m for m in map(metrics.get, known) if not metrics.missing(m, here))
+        metric = next(there, None)
+        if not one_each or metric is None or metric.pooled:
             continue  # answers of several filters or prompts: not known which was reported
         ours = metrics.score(metric, here)
         ours = ours[~np.isnan(ours)]

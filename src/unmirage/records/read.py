@@ -147,7 +147,7 @@ class _Checked:
 
 
 def _recognised(table: Table, options: Options) -> Recognised:
-    return recognise(_guess_types(table) if table.text else table, options.columns)
+    return recognise(_guess_types(table) if table.text else table, options.columns, options.scores)
 
 
 def _checked(seen: Recognised, options: Options) -> _Checked:

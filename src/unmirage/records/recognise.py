@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -98,8 +99,10 @@ def check_left_sides(columns: Mapping[str, str]) -> dict[str, str]:
     return out
 
 
-def recognise(table: Table, columns: Mapping[str, str]) -> Recognised:
+def recognise(table: Table, columns: Mapping[str, str], scores: Sequence[str] = ()) -> Recognised:
     """Canonical names for the columns of one table; ``columns`` says canonical -> theirs.
+
+    Where ``scores`` (names or patterns) name columns, no other column is taken for the score.
 
     Raises:
         ColumnError: two columns claim one canonical name.
@@ -114,6 +117,11 @@ def recognise(table: Table, columns: Mapping[str, str]) -> Recognised:
             continue
         if (claim := _claim(name, samples)) and claim[0] not in explicit:
             claims.setdefault(claim[0], []).append((name, claim[1]))
+    asked = {
+        n for n in names for pattern in scores if n == pattern or fnmatch.fnmatchcase(n, pattern)
+    }
+    if asked - {name for name, _ in claims.get("score", [])}:
+        claims.pop("score", None)
     chosen = {c: (t, 1.0) for c, t in explicit.items()}
     for canonical, candidates in claims.items():
         if found := _choose(table, canonical, candidates):

@@ -7,6 +7,7 @@ import importlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import polars as pl
 
@@ -18,6 +19,7 @@ from unmirage.records.table import Options
 from unmirage.types import Facts, Note
 
 _STDERR_ENDINGS = ("_stderr", "_std_err", "_se", "_standard_error")
+_NO_SCORE_SIGNS = re.compile(r"[±$€£¥σμΔδ∆]|平均|均值")
 #: while a table is worked on: the wide column that a score came from
 FROM = "\0from"
 CORRECT = ("correct", "is_correct")
@@ -30,7 +32,11 @@ _NO_SCORE = """
 average avg mean overall total sum std sd ci low lower high upper count num number rank elo
 rating votes likes stars downloads learning lr rate momentum dropout decay warmup
 temperature top seed epoch epochs step steps iter iteration batch loss losses ppl perplexity
-nll bpb bits error errors crossentropy cross entropy crossentropyloss cost price usd co2
+nll bpb bits error errors err crossentropy cross entropy crossentropyloss cost price usd eur co2
+carbon emissions energy vram ram mfu hfu bpw gbs sem moe margin variance var deviation spread mse
+mae rmse wer cer ece toxicity hallucination refusal median aggregate percentile quantile baseline
+chance delta diff difference gain change improvement value active sparsity wikitext wikitext2
+wikitext103 ptb pile c4 wd beta1 beta2 id index
 energy kwh power time hours hour seconds sec ms latency speed throughput memory gb gib mb
 size weight weights params parameters tokens flops flop gflops tflops compute data layers
 layer dim width depth heads hidden length context window year date age version ratio
@@ -65,7 +71,9 @@ def long(seen: Recognised, options: Options) -> tuple[Recognised, frozenset[str]
         OptionError: several score columns beside outputs: rows would repeat the outputs.
     """
     frame = seen.table.frame
-    if "score" in frame.columns or (seen.samples and {*TRIES} <= {*frame.columns}):
+    if "score" in frame.columns:
+        return _with_score(seen, options.scores)
+    if seen.samples and {*TRIES} <= {*frame.columns}:
         return seen, frozenset()
     used, names = named(frame, options.scores)
     if not names and seen.samples:
@@ -85,6 +93,21 @@ def long(seen: Recognised, options: Options) -> tuple[Recognised, frozenset[str]
         what = "a table with outputs can hold one score column, else each output would count twice"
         raise OptionError(what, file=seen.table.name, mend=f"--scores {names[0]}")
     return _melt(seen, names, automatic), used
+
+
+def _with_score(seen: Recognised, scores: Sequence[str]) -> tuple[Recognised, frozenset[str]]:
+    """A table that has a score column: others like it, in a table without tasks, are told."""
+    frame, name = seen.table.frame, seen.names.get("score", "score")
+    used = frozenset(s for s in scores if s == name or fnmatch.fnmatchcase(name, s))
+    if seen.samples or used or {"task", "metric"} & {*frame.columns}:
+        return seen, used
+    spare = [c for c in candidates(seen) if _like_scores(c, frame[c])]
+    if spare:
+        message = f"only {name!r} is read; columns that look like other scores left out: "
+        message += f"{', '.join(spare)}; --scores says which to read"
+        note = Note("warning", "spare_scores", message, seen.table.name, len(spare))
+        seen = replace(seen, notes=(*seen.notes, note))
+    return seen, used
 
 
 def named(frame: pl.DataFrame, scores: Sequence[str]) -> tuple[frozenset[str], list[str]]:
@@ -127,12 +150,27 @@ def plainly_scores(seen: Recognised) -> list[str]:
     names = candidates(seen)
     if len(names) < 2 or not all(_like_scores(name, frame[name]) for name in names):
         return []
+    top = {name: _top(frame[name]) for name in names}
+    if any(_beside(a, b) and top[b] < top[a] / 4 for a in names for b in names):
+        return []
     return names
 
 
+def _top(s: pl.Series) -> float:
+    return float(number(s).values.drop_nulls().to_numpy().max(initial=0.0))
+
+
+def _beside(name: str, other: str) -> bool:
+    """``other`` says something of the column ``name``: its error, say."""
+    return other != name and (other.startswith(name) or other.endswith(name))
+
+
 def _like_scores(name: str, s: pl.Series) -> bool:
-    words = re.split(r"[^a-z0-9]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())
-    if set(_NO_SCORE.split()).intersection(words) or s.dtype == pl.Boolean:
+    apart = re.sub(r"([a-z])([A-Z])", r"\1 \2", name)
+    words = re.split(r"[^a-z0-9]+", f"{apart} {name}".lower())
+    if set(_NO_SCORE.split()).intersection(words) or _NO_SCORE_SIGNS.search(name):
+        return False
+    if s.dtype == pl.Boolean:
         return False
     return _measured(s) and bool(number(s).values.drop_nulls().is_between(0, 100).all())
 
@@ -227,7 +265,10 @@ def _melt(seen: Recognised, names: list[str], automatic: bool) -> Recognised:
         notes = (*notes, Note("info", "wide_scores", message, table.name))
     if spare:
         message = f"columns that look like other scores left out: {', '.join(spare)}"
-        notes = (*notes, Note("info", "spare_scores", message, table.name))
+        if automatic:
+            message += "; --scores says which to read"
+        level: Literal["warning", "info"] = "warning" if automatic else "info"
+        notes = (*notes, Note(level, "spare_scores", message, table.name, len(spare)))
     new = replace(table, frame=whole.drop("row"), numbers=whole["row"])
     return replace(seen, table=new, notes=notes)
 

@@ -3,8 +3,9 @@
 A table of ``tries`` and ``passes`` (one row a model and item) becomes two scores an item,
 ``pass_until`` and ``log_pass_rate``. Items tried until the r-th pass see rates far below 1/n (Hu et
 al. 2023, arXiv 2310.03262): r is the largest number of passes under one setting. An item with fewer
-passes ran into the model's budget of tries. Where that cannot be (all were tried equally often, or
-one with fewer passes was tried less often than another), tries were set beforehand.
+passes ran into the model's budget of tries. Where that cannot be (each model tried all its items
+equally often, or one with fewer passes was tried less often than another), tries were set
+beforehand.
 
 With s passes in K tries:
 
@@ -51,8 +52,12 @@ def until_passed(frame: pl.DataFrame) -> NDArray[np.bool_]:
     goal = most.over(setting) if setting else most
     short, budget = pl.col("passes") < goal, pl.col("tries").max().over(model)
     told = ~(short & (pl.col("tries") < budget)).any().over(model)
-    varied = (pl.col("tries").n_unique() > 1).over(setting) if setting else pl.lit(True)
-    return np.asarray(frame.select(told & varied & ~short & (goal > 0)).to_series().to_numpy())
+    # a number of tries for each model is no sign of stopping, unless each has but one item
+    several = (pl.len() > 1).over(model)
+    varied = (several & (pl.col("tries").n_unique() > 1).over(model)).any()
+    single = ~several.any() & (pl.col("tries").n_unique() > 1)
+    varies = (varied | single).over(setting) if setting else varied | single
+    return np.asarray(frame.select(told & varies & ~short & (goal > 0)).to_series().to_numpy())
 
 
 def unfold(frame: pl.DataFrame) -> pl.DataFrame:

@@ -332,11 +332,25 @@ def _tries(work: _Work) -> None:
         (RATE, "items tried until their first pass"),
         (LOG_RATE, "items without one"),
     ):
-        lost = frame.filter(metric=name)["score"].null_count()
-        if lost:
-            work.note("warning", "no_rate", f"{why} have no {name}: left out", lost)
+        rows = frame.filter(metric=name)
+        if lost := rows["score"].null_count():
+            message = f"{why} have no {name}: left out"
+            if name == LOG_RATE:
+                message += f", so the mean of a model that leaves out many is too low{_most(rows)}"
+            work.note("warning", "no_rate", message, lost)
     there = work.frame["score"].is_not_null()
     work.keep(there)
+
+
+def _most(rows: pl.DataFrame) -> str:
+    """The model that loses the largest share of its items."""
+    if "model" not in rows.columns:
+        return ""
+    lost = pl.col("score").null_count()
+    each = rows.group_by("model").agg(lost.alias("lost"), pl.len().alias("of"))
+    share = pl.col("lost") / pl.col("of")
+    worst = each.sort(share, "model", descending=[True, False]).row(0, named=True)
+    return f" ({worst['model']}: {worst['lost']} of {worst['of']} items)"
 
 
 def _number_items(work: _Work) -> None:
