@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from unmirage.forecasting.types import FARTHEST, Backtest, Forecasts
+from unmirage.forecasting.types import Backtest, Forecasts
 from unmirage.report import fans, forecasts, text
 from unmirage.report.html import asset, digest_of, template
 from unmirage.report.pictures import render
@@ -61,7 +61,8 @@ def section(made: Forecasts) -> Markup:
         undrawn=len(made.forecasts) - len(drawn),
         notes=_notes(made),
         refused=_refused(made),
-        farthest=f"{FARTHEST:g}",
+        farthest=f"{forecasts.farthest(made):g}",
+        measured=forecasts.measured(made),
         settings=_settings(made),
     )
 

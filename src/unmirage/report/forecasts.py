@@ -163,9 +163,8 @@ def to_text(made: Forecasts, every: bool = False, most: int = 40) -> Iterable[An
     from rich.text import Text
 
     shown = made.forecasts if every else made.forecasts[:most]
-    sampled = "with the sampling error of as many items as the rungs have"
     many = f"{len(made.forecasts):,} forecast{'s' if len(made.forecasts) > 1 else ''}"
-    yield f"{many}; predictive intervals of the score, {sampled}"
+    yield f"{many}; predictive intervals of the score, {measured(made)}"
     before = None
     for f in shown:
         place = f"{f.key.family} / {f.key.task}"
@@ -182,9 +181,21 @@ def to_text(made: Forecasts, every: bool = False, most: int = 40) -> Iterable[An
         yield f"{curves} could not be forecast: {_reasons(made)}"
     yield from _warnings(made)
     yield (
-        f"decades: beyond the largest rung; farther than {FARTHEST:g} times the range of the rungs "
-        "the answer is: not known"
+        f"decades: beyond the largest rung; farther than {farthest(made):g} times the range of "
+        "the rungs the answer is: not known"
     )
+
+
+def measured(made: Forecasts) -> str:
+    """What a measured score is."""
+    if all(f.curve.scale_name == "k" for f in made.forecasts):
+        return "of the same items, were each given k answers"
+    return "with the sampling error of as many items as the rungs have"
+
+
+def farthest(made: Forecasts) -> float:
+    """How far, in ranges of the rungs, the answer is known."""
+    return max((f.farthest for f in made.forecasts), default=FARTHEST)
 
 
 def _lines(f: Forecast) -> list[str]:
