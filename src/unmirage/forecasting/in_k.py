@@ -28,6 +28,8 @@ from unmirage.types import Curve, Floats, Key, Records, Refusal
 LEAST_ANSWERS = 4
 #: the name of the way, as a route
 ROUTE = "mixture"
+#: known up to n^1.5 for n answers an item: beyond, intervals of clumps of items hold too little
+FARTHEST = 0.5
 #: as many as there are different shapes: more tell nothing more
 MOST_DRAWS = 1000
 _FAN = 40
@@ -105,7 +107,7 @@ def _forecasts(
     (law,) = single.predict(LAWS["log_pass_rate"], [curve], [np.log10(every)], seed=seed, draws=200)
     widest, widest_kind = _widest(same, law), _widest(kind, law)
     reach = float(np.ptp(curve.x))
-    known = np.log10(grid) <= curve.x[-1] + reach
+    known = np.log10(grid) <= curve.x[-1] + FARTHEST * reach
     fan = make_fan(grid, same[len(targets) :], widest[len(targets) :], known)
     return [
         Forecast(
@@ -113,7 +115,7 @@ def _forecasts(
             kind[t], (float(widest[t, 0]), float(widest[t, 1])),
             (float(widest_kind[t, 0]), float(widest_kind[t, 1])), made.weights,
             {"the law": float(made.shape[t]), "the items": 1 - float(made.shape[t])},
-            fan if k == max(targets) else None,
+            fan if k == max(targets) else None, farthest=FARTHEST,
         )
         for t, k in enumerate(targets)
     ]  # fmt: skip

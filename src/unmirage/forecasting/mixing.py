@@ -7,7 +7,8 @@ A shape theta gives shares w_g to the points p_g of one grid of pass rates, so t
 is a matrix product for all shapes at once. Shapes are a beta distribution, a normal in logit p and
 a normal in log p cut at 1, each alone or with one or two clumps of items that pass at rates of
 their own, prior flat in place and log width. No fit: points spread over the prior are moved to
-where the likelihood is by tempering (Del Moral et al. 2006, doi:10.1111/j.1467-9868.2006.00553.x).
+where the likelihood is by tempering (Del Moral et al. 2006,
+doi:10.1111/j.1467-9868.2006.00553.x).
 Axes: N points (shapes), G grid, U distinct pairs (c, n), R draws, K values of k.
 """
 

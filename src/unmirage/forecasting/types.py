@@ -69,11 +69,12 @@ class Forecast:
     #: of a target of two scales: params and tokens; ``at`` is then 6 N D, and ``distance`` and
     #: ``reach`` are of the axis on which the target is farther for what the rungs span
     place: Mapping[str, float] = field(default_factory=dict)
+    farthest: float = FARTHEST  # known no farther beyond the rungs than this many times ``reach``
 
     @property
     def known(self) -> bool:
         """Is the target near enough that a median means something?"""
-        return self.distance <= FARTHEST * self.reach
+        return self.distance <= self.farthest * self.reach
 
     @property
     def median(self) -> float:

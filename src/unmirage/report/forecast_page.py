@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from unmirage.forecasting.types import FARTHEST, Backtest, Forecast, Forecasts
+from unmirage.forecasting.types import Backtest, Forecast, Forecasts
 from unmirage.report import fans, forecasts, text
 from unmirage.report.html import asset, digest_of, template
 from unmirage.report.pictures import render
@@ -65,7 +65,7 @@ def section(made: Forecasts) -> Markup:
         undrawn=len(made.forecasts) - len(drawn),
         notes=_notes(made),
         refused=_refused(made),
-        farthest=f"{FARTHEST:g}",
+        farthest=f"{forecasts.farthest(made):g}",
         sampled=forecasts.sampled(made),
         settings=_settings(made),
     )

@@ -209,13 +209,15 @@ def to_text(made: Forecasts, every: bool = False, most: int = 40) -> Iterable[An
         yield f"{_curves(made)} could not be forecast: {_reasons(made)}"
     yield from _warnings(made)
     yield (
-        f"decades: beyond the largest rung; farther than {FARTHEST:g} times the range of the rungs "
-        "the answer is: not known"
+        f"decades: beyond the largest rung; farther than {farthest(made):g} times the range of "
+        "the rungs the answer is: not known"
     )
 
 
 def sampled(made: Forecasts) -> str:
     """Whose sampling error the intervals hold, in words."""
+    if all(f.curve.scale_name == "k" for f in made.forecasts):
+        return "of the same items, were each given k answers"
     said = "with the sampling error of as many items as the rungs have"
     bare = sum(not _has_error(f.curve) for f in made.forecasts)
     if not bare:
@@ -229,6 +231,11 @@ def _has_error(curve: Curve) -> bool:
     """Is there an error that a forecast passes on: of the items, else that of the last rung?"""
     counted = curve.facts.binary and bool(np.isfinite(curve.count).all())
     return counted or bool(np.isfinite(curve.stderr[-1]))
+
+
+def farthest(made: Forecasts) -> float:
+    """How far, in ranges of the rungs, the answer is known."""
+    return max((f.farthest for f in made.forecasts), default=FARTHEST)
 
 
 def _lines(f: Forecast) -> list[str]:
